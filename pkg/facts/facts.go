@@ -1,0 +1,217 @@
+// Package facts holds what a cluster would have known at admission time, given
+// as data: other objects, namespace labels, the requester, answers of API
+// calls, and the values of Kyverno's command-line test files.
+//
+// A Facts value is built by the command line from files and from the stream,
+// and is read-only while policies apply. Every lookup says whether it knows;
+// callers turn "unknown" into an error that wraps ErrMissing.
+package facts
+
+import (
+	"errors"
+	"maps"
+	"sync"
+
+	"github.com/oneloop-dev/oneloop/pkg/resource"
+)
+
+// ErrMissing is wrapped by every error that says that a run was not told a
+// fact it needs. The command line exits with 4 on it.
+var ErrMissing = errors.New("cluster fact missing")
+
+// A UserInfo is the requester, as in an AdmissionReview.
+type UserInfo struct {
+	Username string              `json:"username,omitempty"`
+	UID      string              `json:"uid,omitempty"`
+	Groups   []string            `json:"groups,omitempty"`
+	Extra    map[string][]string `json:"extra,omitempty"`
+}
+
+// A Request is what the admission request would have said besides the object.
+type Request struct {
+	Operation    string   // CREATE unless declared
+	User         UserInfo // empty unless declared
+	Roles        []string // namespace:name, as Kyverno lists them
+	ClusterRoles []string
+	UserDeclared bool // whether a requester was given at all
+}
+
+// An APICall is a recorded answer of the API server or of a service.
+type APICall struct {
+	URLPath  string `json:"urlPath"`
+	Method   string `json:"method,omitempty"` // GET when empty
+	Data     any    `json:"data,omitempty"`
+	Response any    `json:"response"`
+}
+
+// Facts is the set of known facts. The zero value is not usable; call New.
+type Facts struct {
+	Request           Request
+	DefaultNamespace  string // how policies see namespaced items that name none
+	KubernetesVersion string
+
+	apiCalls      []APICall
+	globalContext map[string]any
+	nsLabels      map[string]map[string]string // declared by Values.namespaceSelector
+	values        []policyValues
+	globalValues  map[string]any
+	subresources  []Subresource
+
+	objects map[objectKey]*entry
+	order   []*entry
+}
+
+// A Subresource tells the kind of a subresource of another kind, as in
+// Kyverno's Values files.
+type Subresource struct {
+	Subresource    APIResource `json:"subresource"`
+	ParentResource APIResource `json:"parentResource"`
+}
+
+// An APIResource names one API resource.
+type APIResource struct {
+	Name    string `json:"name,omitempty"`
+	Group   string `json:"group,omitempty"`
+	Version string `json:"version,omitempty"`
+	Kind    string `json:"kind,omitempty"`
+}
+
+type objectKey struct{ group, kind, namespace, name string }
+
+// An entry decodes its object when it is first asked for.
+type entry struct {
+	id     resource.ID
+	decode func() (resource.Object, error)
+}
+
+// New returns facts that know nothing but the defaults: operation CREATE and
+// namespace default.
+func New() *Facts {
+	return &Facts{
+		Request:          Request{Operation: "CREATE"},
+		DefaultNamespace: "default",
+		objects:          map[objectKey]*entry{},
+	}
+}
+
+// Clone returns a copy that can be extended without changing f.
+func (f *Facts) Clone() *Facts {
+	c := *f
+	c.objects = maps.Clone(f.objects)
+	c.order = append([]*entry(nil), f.order...)
+	return &c
+}
+
+// AddResources makes rs known to lookups; a later one replaces an earlier one
+// of the same group, kind, namespace and name.
+func (f *Facts) AddResources(rs ...*resource.Resource) {
+	for _, r := range rs {
+		f.add(r.ID(), sync.OnceValues(r.Object))
+	}
+}
+
+func (f *Facts) addObject(o resource.Object) {
+	f.add(resource.IDOf(o), func() (resource.Object, error) { return o, nil })
+}
+
+func (f *Facts) add(id resource.ID, decode func() (resource.Object, error)) {
+	e := &entry{id: id, decode: decode}
+	k := f.key(id)
+	if old, ok := f.objects[k]; ok {
+		*old = *e
+		return
+	}
+	f.objects[k] = e
+	f.order = append(f.order, e)
+}
+
+// key identifies an object. Versions are left out: one object has several.
+func (f *Facts) key(id resource.ID) objectKey {
+	return objectKey{id.Kind.Group, id.Kind.Kind, f.namespaceOf(id), id.Name}
+}
+
+// namespaceOf returns the namespace under which an object is found: "" for the
+// kinds that have none and are looked up by name alone, DefaultNamespace for
+// other objects that name none.
+func (f *Facts) namespaceOf(id resource.ID) string {
+	if id.Namespace != "" || resource.ClusterScoped(id.Kind) {
+		return id.Namespace
+	}
+	return f.DefaultNamespace
+}
+
+// Get returns the object id names; the version is not compared.
+func (f *Facts) Get(id resource.ID) (resource.Object, bool, error) {
+	e, ok := f.objects[f.key(id)]
+	if !ok {
+		return nil, false, nil
+	}
+	o, err := e.decode()
+	return o, err == nil, err
+}
+
+// List returns the objects of a group and kind in the order they were added;
+// namespace "" means all namespaces.
+func (f *Facts) List(group, kind, namespace string) ([]resource.Object, error) {
+	var out []resource.Object
+	for _, e := range f.order {
+		if e.id.Kind.Group != group || e.id.Kind.Kind != kind ||
+			namespace != "" && f.namespaceOf(e.id) != namespace {
+			continue
+		}
+		o, err := e.decode()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, o)
+	}
+	return out, nil
+}
+
+// NamespaceLabels returns the labels of a namespace, from a Namespace object
+// or from Kyverno's Values. The label kubernetes.io/metadata.name is always
+// there when the namespace is known, as the API server sets it.
+func (f *Facts) NamespaceLabels(name string) (labels map[string]string, known bool) {
+	labels = map[string]string{}
+	if o, ok, err := f.Get(resource.ID{Kind: resource.Kind{Version: "v1", Kind: "Namespace"}, Name: name}); ok && err == nil {
+		known = true
+		meta, _ := o["metadata"].(map[string]any)
+		set, _ := meta["labels"].(map[string]any)
+		for k, v := range set {
+			if s, ok := v.(string); ok {
+				labels[k] = s
+			}
+		}
+	}
+	if declared, ok := f.nsLabels[name]; ok {
+		known = true
+		maps.Copy(labels, declared)
+	}
+	if known {
+		labels["kubernetes.io/metadata.name"] = name
+	}
+	return labels, known
+}
+
+// Subresources lists the declared kinds of subresources.
+func (f *Facts) Subresources() []Subresource { return f.subresources }
+
+// APICall returns the recorded answer for a method and URL path.
+func (f *Facts) APICall(method, urlPath string) (any, bool) {
+	for _, c := range f.apiCalls {
+		m := c.Method
+		if m == "" {
+			m = "GET"
+		}
+		if m == method && c.URLPath == urlPath {
+			return c.Response, true
+		}
+	}
+	return nil, false
+}
+
+// GlobalContext returns the declared value of a GlobalContextEntry.
+func (f *Facts) GlobalContext(name string) (any, bool) {
+	v, ok := f.globalContext[name]
+	return v, ok
+}

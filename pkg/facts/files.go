@@ -1,0 +1,301 @@
+package facts
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/oneloop-dev/oneloop/pkg/decode"
+	"github.com/oneloop-dev/oneloop/pkg/resource"
+)
+
+// A Spec is what a user declares: spec of kind ClusterFacts, and
+// spec.clusterFacts of ApplyPolicies.
+type Spec struct {
+	Resources         []map[string]any `json:"resources,omitempty"`
+	Files             []string         `json:"files,omitempty"` // read by the caller, who knows where from
+	APICalls          []APICall        `json:"apiCalls,omitempty"`
+	GlobalContext     map[string]any   `json:"globalContext,omitempty"`
+	UserInfo          *Requester       `json:"userInfo,omitempty"`
+	Operation         string           `json:"operation,omitempty"`
+	DefaultNamespace  string           `json:"defaultNamespace,omitempty"`
+	KubernetesVersion string           `json:"kubernetesVersion,omitempty"`
+}
+
+// A Requester is who makes the request, with the roles that are bound to it.
+type Requester struct {
+	UserInfo
+	Roles        []string `json:"roles,omitempty"`
+	ClusterRoles []string `json:"clusterRoles,omitempty"`
+}
+
+// Declare adds what s declares. It reads no files: s.Files is for the caller.
+func (f *Facts) Declare(s Spec) error {
+	for i, o := range s.Resources {
+		if id := resource.IDOf(o); id.Kind.Kind == "" || id.Name == "" {
+			return fmt.Errorf("clusterFacts.resources[%d]: expected an object with kind and metadata.name", i)
+		}
+		f.addObject(o)
+	}
+	f.apiCalls = append(f.apiCalls[:len(f.apiCalls):len(f.apiCalls)], s.APICalls...)
+	if len(s.GlobalContext) > 0 {
+		merged := maps.Clone(s.GlobalContext)
+		for k, v := range f.globalContext {
+			if _, ok := merged[k]; !ok {
+				merged[k] = v
+			}
+		}
+		f.globalContext = merged
+	}
+	if u := s.UserInfo; u != nil {
+		f.Request.User, f.Request.Roles, f.Request.ClusterRoles = u.UserInfo, u.Roles, u.ClusterRoles
+		f.Request.UserDeclared = true
+	}
+	switch s.Operation {
+	case "":
+	case "CREATE", "UPDATE", "DELETE", "CONNECT":
+		f.Request.Operation = s.Operation
+	default:
+		return fmt.Errorf("clusterFacts.operation: expected CREATE, UPDATE, DELETE or CONNECT, found %q", s.Operation)
+	}
+	if s.DefaultNamespace != "" {
+		f.DefaultNamespace = s.DefaultNamespace
+	}
+	if s.KubernetesVersion != "" {
+		f.KubernetesVersion = s.KubernetesVersion
+	}
+	return nil
+}
+
+// clusterFacts is a document of kind ClusterFacts.
+type clusterFacts struct {
+	APIVersion string         `json:"apiVersion"`
+	Kind       string         `json:"kind"`
+	Metadata   map[string]any `json:"metadata,omitempty"`
+	Spec       Spec           `json:"spec"`
+}
+
+// values is Kyverno's cli.kyverno.io Values, in its 1.19 form.
+type values struct {
+	APIVersion        string           `json:"apiVersion,omitempty"`
+	Kind              string           `json:"kind,omitempty"`
+	Metadata          map[string]any   `json:"metadata,omitempty"`
+	GlobalValues      map[string]any   `json:"globalValues,omitempty"`
+	Policies          []policyValues   `json:"policies,omitempty"`
+	NamespaceSelector []namespace      `json:"namespaceSelector,omitempty"`
+	Namespaces        []map[string]any `json:"namespaces,omitempty"`
+	Subresources      []subresource    `json:"subresources,omitempty"`
+}
+
+type policyValues struct {
+	Name      string           `json:"name"`
+	Resources []resourceValues `json:"resources,omitempty"`
+	Rules     []RuleValues     `json:"rules,omitempty"`
+}
+
+type resourceValues struct {
+	Name   string         `json:"name"`
+	Values map[string]any `json:"values,omitempty"`
+}
+
+// RuleValues are the values that a Kyverno Values file gives to one rule: they
+// stand for what the rule's context entries would have loaded.
+type RuleValues struct {
+	Name          string           `json:"name"`
+	Values        map[string]any   `json:"values,omitempty"`
+	ForeachValues map[string][]any `json:"foreachValues,omitempty"`
+}
+
+type namespace struct {
+	Name   string            `json:"name"`
+	Labels map[string]string `json:"labels"`
+}
+
+// subresource accepts every field of metav1.APIResource; only some are used.
+type subresource struct {
+	Subresource    map[string]any `json:"subresource"`
+	ParentResource map[string]any `json:"parentResource"`
+}
+
+// userInfo is Kyverno's cli.kyverno.io UserInfo.
+type userInfo struct {
+	APIVersion   string         `json:"apiVersion,omitempty"`
+	Kind         string         `json:"kind,omitempty"`
+	Metadata     map[string]any `json:"metadata,omitempty"`
+	Roles        []string       `json:"roles,omitempty"`
+	ClusterRoles []string       `json:"clusterRoles,omitempty"`
+	UserInfo     UserInfo       `json:"userInfo,omitempty"`
+	// Synthetic belongs to Kyverno's own bookkeeping and means nothing here.
+	Synthetic bool `json:"synthetic,omitempty"`
+}
+
+// cliContext is Kyverno's cli.kyverno.io Context. Its images are read by the
+// CEL languages.
+type cliContext struct {
+	APIVersion string         `json:"apiVersion,omitempty"`
+	Kind       string         `json:"kind,omitempty"`
+	Metadata   map[string]any `json:"metadata,omitempty"`
+	Spec       struct {
+		Resources []map[string]any `json:"resources,omitempty"`
+		Images    []map[string]any `json:"images,omitempty"`
+	} `json:"spec"`
+}
+
+// Groups of the kinds that are not plain objects.
+const (
+	kyvernoCLI = "cli.kyverno.io"
+	oneloop    = "oneloop.dev"
+)
+
+// AddDocuments adds what a facts file says: Kyverno's Values, UserInfo and
+// Context, our own ClusterFacts, and every other document as a plain object of
+// the cluster. The error joins all faults, each with file and line.
+func (f *Facts) AddDocuments(docs []*resource.Resource) error {
+	var errs []error
+	for _, d := range docs {
+		if err := f.addDocument(d); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (f *Facts) addDocument(d *resource.Resource) error {
+	kind := d.ID().Kind
+	switch {
+	case kind.Group == kyvernoCLI && (kind.Kind == "Values" || kind.Kind == "Value"):
+		var v values
+		if err := into(d, &v); err != nil {
+			return err
+		}
+		f.addValues(v)
+		return nil
+	case kind.Group == kyvernoCLI && kind.Kind == "UserInfo":
+		var u userInfo
+		if err := into(d, &u); err != nil {
+			return err
+		}
+		return f.Declare(Spec{UserInfo: &Requester{UserInfo: u.UserInfo, Roles: u.Roles, ClusterRoles: u.ClusterRoles}})
+	case kind.Group == kyvernoCLI && kind.Kind == "Context":
+		var c cliContext
+		if err := into(d, &c); err != nil {
+			return err
+		}
+		return f.Declare(Spec{Resources: c.Spec.Resources})
+	case kind.Group == oneloop && kind.Kind == "ClusterFacts":
+		var c clusterFacts
+		if err := into(d, &c); err != nil {
+			return err
+		}
+		if len(c.Spec.Files) > 0 {
+			return fmt.Errorf("%s: ClusterFacts/%s: spec.files is only read in ApplyPolicies; give each file to --facts", d.Origin(), d.ID().Name)
+		}
+		return f.Declare(c.Spec)
+	case kind.Group == kyvernoCLI || kind.Group == oneloop:
+		return fmt.Errorf("%s: %s is not a kind of facts; expected Values, UserInfo or Context (%s), ClusterFacts (%s) or plain Kubernetes objects",
+			d.Origin(), kind, kyvernoCLI, oneloop)
+	case kind.Kind == "":
+		return fmt.Errorf("%s: expected a Kubernetes object, found a document without kind", d.Origin())
+	}
+	f.AddResources(d)
+	return nil
+}
+
+// into decodes d strictly and names file and line of each fault.
+func into(d *resource.Resource, target any) error {
+	o, err := d.Object()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, fault := range decode.Strict(o, target) {
+		at := d.Origin()
+		if line := d.Line(fault.Path); line > 0 {
+			at.Line = line
+		}
+		errs = append(errs, fmt.Errorf("%s: %s at %s: %s", at, d.ID(), fault.Path, fault.Message))
+	}
+	return errors.Join(errs...)
+}
+
+func (f *Facts) addValues(v values) {
+	if len(v.GlobalValues) > 0 {
+		merged := maps.Clone(f.globalValues)
+		if merged == nil {
+			merged = map[string]any{}
+		}
+		maps.Copy(merged, v.GlobalValues)
+		f.globalValues = merged
+		if op, ok := v.GlobalValues["request.operation"].(string); ok && op != "" {
+			f.Request.Operation = op
+		}
+	}
+	f.values = append(f.values[:len(f.values):len(f.values)], v.Policies...)
+	declared := maps.Clone(f.nsLabels)
+	if declared == nil {
+		declared = map[string]map[string]string{}
+	}
+	for _, n := range v.NamespaceSelector {
+		declared[n.Name] = n.Labels
+	}
+	f.nsLabels = declared
+	for _, n := range v.Namespaces {
+		o := maps.Clone(n)
+		o["apiVersion"], o["kind"] = "v1", "Namespace"
+		f.addObject(o)
+	}
+	for _, s := range v.Subresources {
+		f.subresources = append(f.subresources[:len(f.subresources):len(f.subresources)], Subresource{
+			Subresource:    apiResource(s.Subresource),
+			ParentResource: apiResource(s.ParentResource),
+		})
+	}
+}
+
+func apiResource(m map[string]any) APIResource {
+	text := func(key string) string { s, _ := m[key].(string); return s }
+	return APIResource{Name: text("name"), Group: text("group"), Version: text("version"), Kind: text("kind")}
+}
+
+// ResourceValues returns the values that Kyverno Values files give to one
+// resource (by its name) under a policy: global values first, then the
+// resource's own. Keys are JMESPath-like dotted paths, such as
+// request.operation. The result is nil when there are none.
+func (f *Facts) ResourceValues(policy, name string) map[string]any {
+	out := f.globalValues
+	own := false
+	for _, p := range f.values {
+		if p.Name != policy {
+			continue
+		}
+		for _, r := range p.Resources {
+			if r.Name != name || len(r.Values) == 0 {
+				continue
+			}
+			if !own {
+				out, own = maps.Clone(out), true
+				if out == nil {
+					out = map[string]any{}
+				}
+			}
+			maps.Copy(out, r.Values)
+		}
+	}
+	return out
+}
+
+// RuleValues returns what Kyverno Values files give to one rule of a policy.
+// As in Kyverno, the first policy of that name that lists the rule counts.
+func (f *Facts) RuleValues(policy, rule string) (RuleValues, bool) {
+	for _, p := range f.values {
+		if p.Name != policy {
+			continue
+		}
+		for _, r := range p.Rules {
+			if r.Name == rule {
+				return r, true
+			}
+		}
+	}
+	return RuleValues{}, false
+}

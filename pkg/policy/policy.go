@@ -1,0 +1,126 @@
+// Package policy defines the interface between a policy language and the
+// pipeline that applies it.
+//
+// A language turns policy documents into programs once; a program is a pure
+// function from the JSON view of one resource, and what is known about the
+// world around it, to the results of its rules. Programs open no files,
+// sockets or clusters.
+package policy
+
+import (
+	"context"
+	"time"
+
+	"github.com/oneloop-dev/oneloop/pkg/digest"
+	"github.com/oneloop-dev/oneloop/pkg/facts"
+	"github.com/oneloop-dev/oneloop/pkg/resource"
+)
+
+// A Language is one family of policy kinds, such as Kyverno's ClusterPolicy.
+// Each language is a package that declares one variable of this type.
+type Language struct {
+	// Name is the word used in flags, reports and folder names.
+	Name string
+	// Doc is the manual; its title comes before the first blank line.
+	Doc string
+	// Claims reports whether documents of kind k belong to the language.
+	Claims func(k resource.Kind) bool
+	// Compile turns all documents of those kinds into a Set. It sees all of
+	// them because policies refer to each other: bindings, exceptions,
+	// parameters. The error joins every fault of every document, each an
+	// *Error; what is understood but cannot be evaluated at render time wraps
+	// errors.ErrUnsupported.
+	Compile func(docs []*resource.Resource) (Set, error)
+}
+
+// A Set is what the documents of one language compile to.
+type Set struct {
+	// Programs stand in the order in which they must run.
+	Programs []Program
+	// Notices tell what is knowingly not evaluated because it changes no
+	// manifest, such as validate rules.
+	Notices []Notice
+}
+
+// A Notice is something a policy's author should know; it is not a fault.
+type Notice struct {
+	Policy  Ref
+	Message string
+}
+
+// A Ref names a policy document and where it stands.
+type Ref struct {
+	ID     resource.ID
+	Origin resource.Origin
+	// Severity is the policy's own word for it (low, medium, high, critical,
+	// info), "" when it has none. Category likewise.
+	Severity, Category string
+}
+
+// A Program is a compiled policy. It is immutable, and one Program may serve
+// many goroutines.
+type Program interface {
+	// Policy names the document that the program came from.
+	Policy() Ref
+	// Selects reports whether the program may act on resources of kind k. It
+	// may say yes too often, never no.
+	Selects(k resource.Kind) bool
+	// Apply runs the rules in order and returns one Result per rule that
+	// matched. It never modifies in.Object. The error is for what stops the
+	// whole run, such as a cancelled ctx; a rule that fails is a Result.
+	Apply(ctx context.Context, in Input) ([]Result, error)
+}
+
+// An Input is one resource together with what a rule may ask about the world
+// around it.
+type Input struct {
+	ID     resource.ID
+	Object resource.Object // read-only
+	// Facts is what a cluster would have known: other resources of the stream
+	// (as read, not as mutated) and what the user declared. Never nil.
+	Facts *facts.Facts
+	// Digests resolves image references. Never nil: a run without a source of
+	// digests has a resolver that says what to give.
+	Digests digest.Resolver
+	// Now is the clock, frozen for the run so that output is reproducible. It
+	// is nil when the user set none: then a rule that asks for the time fails.
+	Now func() time.Time
+}
+
+// An Outcome is how one rule ended on one resource.
+type Outcome int
+
+// The outcomes, and the result each one has in reports.
+const (
+	Mutated   Outcome = iota // pass: the rule changed the resource
+	Passed                   // pass: the rule holds and changed nothing
+	Unchanged                // skip: the rule matched and changed nothing
+	Skipped                  // skip: preconditions, an exception or an empty list
+	Denied                   // fail: admission would have refused the resource
+	Failed                   // error: the rule could not be evaluated
+	Noticed                  // warn: knowingly not evaluated
+)
+
+// Status returns the word that reports use: pass, fail, warn, error or skip.
+func (o Outcome) Status() string {
+	switch o {
+	case Mutated, Passed:
+		return "pass"
+	case Unchanged, Skipped:
+		return "skip"
+	case Denied:
+		return "fail"
+	case Noticed:
+		return "warn"
+	}
+	return "error"
+}
+
+// A Result is what one rule did to one resource.
+type Result struct {
+	Rule    string
+	Outcome Outcome
+	Message string
+	Object  resource.Object // after the rule; nil unless Outcome is Mutated
+	Err     error           // nil unless Outcome is Denied or Failed
+}
