@@ -1,0 +1,59 @@
+# build, test and demo need Go, git and make. e2e and image also use a container
+# engine; conformance uses the corpus in ../shared when it is there.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+IMAGE   ?= oneloop:$(VERSION)
+CORPUS  ?= ../shared/conformance
+CERTS   ?= /etc/ssl/certs/ca-certificates.crt
+
+# Two builds of one commit give the same bytes.
+GOBUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false
+LDFLAGS = -s -w -buildid= -X github.com/oneloop-dev/oneloop/pkg/cli.Version=$(VERSION)
+TALLY   = go run ./tests/tools/tally
+
+.PHONY: build test race e2e conformance bench lint generate demo image clean
+build:
+	$(GOBUILD) -ldflags '$(LDFLAGS)' -o bin/oneloop ./fn/oneloop
+
+test:
+	$(TALLY) ./...
+
+race:
+	CGO_ENABLED=1 $(TALLY) -race ./pkg/... ./tests
+
+demo: build bin/kustomize
+	@examples/demo.sh
+
+e2e: build bin/kustomize
+	$(TALLY) -count=1 -tags=e2e ./tests/e2e
+
+conformance: build
+	go run ./tests/conformance -corpus '$(CORPUS)' -floor tests/conformance/floor.txt bin/oneloop
+
+bench: build
+	cd tests/bench && $(GOBUILD) -ldflags '-s -w' -o ../../bin/bench .
+	bin/bench bin/oneloop
+
+lint: bin/golangci-lint
+	bin/golangci-lint run ./...
+	cd tests/bench && ../../bin/golangci-lint run --config ../../.golangci.yml ./...
+
+generate:
+	go generate ./...
+
+image: build
+	mkdir -p dist/image
+	test -s '$(CERTS)' || { echo 'no CA certificates at $(CERTS): install ca-certificates, or set CERTS'; exit 1; }
+	install -m 755 bin/oneloop dist/image/oneloop
+	install -m 644 '$(CERTS)' dist/image/ca-certificates.crt
+	printf 'root:x:0:0:root:/:/sbin/nologin\nnobody:x:65534:65534:nobody:/:/sbin/nologin\n' > dist/image/passwd
+	TZ=UTC touch -d 1970-01-01T00:00:00 dist/image dist/image/*
+	DOCKER_BUILDKIT=0 docker build --quiet --build-arg 'VERSION=$(VERSION)' --tag '$(IMAGE)' --file Dockerfile dist/image
+
+bin/kustomize: tests/tools/kustomize/go.mod
+	cd tests/tools/kustomize && $(GOBUILD) -o ../../../$@ sigs.k8s.io/kustomize/kustomize/v5
+
+bin/golangci-lint: tests/tools/lint/go.mod
+	cd tests/tools/lint && $(GOBUILD) -o ../../../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+clean:
+	rm -rf bin dist
