@@ -10,7 +10,9 @@ package facts
 import (
 	"errors"
 	"maps"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
@@ -49,6 +51,7 @@ type Facts struct {
 	Request           Request
 	DefaultNamespace  string // how policies see namespaced items that name none
 	KubernetesVersion string
+	Now               func() time.Time // the time of the request; nil when it was not declared
 
 	apiCalls      []APICall
 	globalContext map[string]any
@@ -118,11 +121,11 @@ func (f *Facts) add(id resource.ID, decode func() (resource.Object, error)) {
 	e := &entry{id: id, decode: decode}
 	k := f.key(id)
 	if old, ok := f.objects[k]; ok {
-		*old = *e
-		return
+		f.order[slices.Index(f.order, old)] = e
+	} else {
+		f.order = append(f.order, e)
 	}
 	f.objects[k] = e
-	f.order = append(f.order, e)
 }
 
 // key identifies an object. Versions are left out: one object has several.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"time"
 
 	"github.com/oneloop-dev/oneloop/pkg/decode"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
@@ -20,6 +21,8 @@ type Spec struct {
 	Operation         string           `json:"operation,omitempty"`
 	DefaultNamespace  string           `json:"defaultNamespace,omitempty"`
 	KubernetesVersion string           `json:"kubernetesVersion,omitempty"`
+	// Now is the time of the request in RFC 3339, for policies that ask for it.
+	Now string `json:"now,omitempty"`
 }
 
 // A Requester is who makes the request, with the roles that are bound to it.
@@ -63,6 +66,13 @@ func (f *Facts) Declare(s Spec) error {
 	}
 	if s.KubernetesVersion != "" {
 		f.KubernetesVersion = s.KubernetesVersion
+	}
+	if s.Now != "" {
+		t, err := time.Parse(time.RFC3339, s.Now)
+		if err != nil {
+			return fmt.Errorf("clusterFacts.now: expected a time such as 2026-01-31T00:00:00Z, found %q", s.Now)
+		}
+		f.Now = func() time.Time { return t }
 	}
 	return nil
 }

@@ -1,0 +1,244 @@
+package facts_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/oneloop-dev/oneloop/pkg/facts"
+	"github.com/oneloop-dev/oneloop/pkg/resource"
+)
+
+// documents parses a facts file and adds it to new facts.
+func documents(t *testing.T, text string) (*facts.Facts, error) {
+	t.Helper()
+	docs, err := resource.Parse("facts.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := facts.New()
+	return f, f.AddDocuments(docs)
+}
+
+func mustDocuments(t *testing.T, text string) *facts.Facts {
+	t.Helper()
+	f, err := documents(t, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestNamespaceLabels(t *testing.T) {
+	f := mustDocuments(t, `
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {team: a}}
+---
+apiVersion: cli.kyverno.io/v1alpha1
+kind: Values
+metadata: {name: values}
+namespaceSelector:
+- name: bank
+  labels: {team: b}
+namespaces:
+- metadata: {name: lab, labels: {team: c}}
+`)
+	for _, tt := range []struct {
+		name  string
+		want  map[string]string
+		known bool
+	}{
+		{"shop", map[string]string{"team": "a", "kubernetes.io/metadata.name": "shop"}, true},
+		{"bank", map[string]string{"team": "b", "kubernetes.io/metadata.name": "bank"}, true},
+		{"lab", map[string]string{"team": "c", "kubernetes.io/metadata.name": "lab"}, true},
+		{"nobody", map[string]string{}, false},
+	} {
+		got, known := f.NamespaceLabels(tt.name)
+		if d := cmp.Diff(tt.want, got); d != "" || known != tt.known {
+			t.Errorf("%s: known %v, labels (-want +got):\n%s", tt.name, known, d)
+		}
+	}
+}
+
+func TestGetFindsObjectsWhateverTheirVersion(t *testing.T) {
+	f := mustDocuments(t, `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec: {replicas: 2}
+`)
+	o, ok, err := f.Get(resource.ID{Kind: resource.Kind{Group: "apps", Version: "v1beta1", Kind: "Deployment"}, Namespace: "default", Name: "web"})
+	if err != nil || !ok || o["spec"].(map[string]any)["replicas"] != int64(2) {
+		t.Errorf("got %v, %v, %v", o, ok, err)
+	}
+	if _, ok, _ := f.Get(resource.ID{Kind: resource.Kind{Group: "apps", Version: "v1", Kind: "Deployment"}, Namespace: "shop", Name: "web"}); ok {
+		t.Error("found an object of another namespace")
+	}
+}
+
+func TestListKeepsOrderAndNamespace(t *testing.T) {
+	f := mustDocuments(t, `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: b, namespace: x}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: a, namespace: y}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: c}
+`)
+	for _, tt := range []struct {
+		namespace string
+		want      []string
+	}{
+		{"", []string{"b", "a", "c"}},
+		{"y", []string{"a"}},
+		{"default", []string{"c"}},
+	} {
+		list, err := f.List("", "ConfigMap", tt.namespace)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, o := range list {
+			got = append(got, resource.IDOf(o).Name)
+		}
+		if d := cmp.Diff(tt.want, got); d != "" {
+			t.Errorf("namespace %q (-want +got):\n%s", tt.namespace, d)
+		}
+	}
+}
+
+func TestUserInfoFile(t *testing.T) {
+	f := mustDocuments(t, `
+apiVersion: cli.kyverno.io/v1alpha1
+kind: UserInfo
+metadata: {name: user}
+clusterRoles: [cluster-admin]
+userInfo:
+  username: ana
+  groups: [dev]
+`)
+	want := facts.Request{
+		Operation: "CREATE", User: facts.UserInfo{Username: "ana", Groups: []string{"dev"}},
+		ClusterRoles: []string{"cluster-admin"}, UserDeclared: true,
+	}
+	if d := cmp.Diff(want, f.Request); d != "" {
+		t.Errorf("request (-want +got):\n%s", d)
+	}
+}
+
+func TestClusterFactsFile(t *testing.T) {
+	f := mustDocuments(t, `
+apiVersion: oneloop.dev/v1alpha1
+kind: ClusterFacts
+metadata: {name: facts}
+spec:
+  operation: UPDATE
+  defaultNamespace: team
+  now: 2026-01-31T00:00:00Z
+  resources:
+  - apiVersion: v1
+    kind: ConfigMap
+    metadata: {name: settings}
+    data: {a: b}
+  apiCalls:
+  - urlPath: /version
+    response: {major: "1"}
+  globalContext:
+    deployments: [1]
+  userInfo:
+    username: ana
+    roles: [shop:edit]
+`)
+	if f.Request.Operation != "UPDATE" || f.Request.User.Username != "ana" || f.Request.Roles[0] != "shop:edit" {
+		t.Errorf("request: %+v", f.Request)
+	}
+	if f.Now == nil || f.Now().Year() != 2026 {
+		t.Error("the declared time is not known")
+	}
+	if _, ok, _ := f.Get(resource.ID{Kind: resource.Kind{Version: "v1", Kind: "ConfigMap"}, Namespace: "team", Name: "settings"}); !ok {
+		t.Error("a ConfigMap without namespace is not found in the declared default namespace")
+	}
+	if v, ok := f.APICall("GET", "/version"); !ok || v.(map[string]any)["major"] != "1" {
+		t.Errorf("API call: %v, %v", v, ok)
+	}
+	if _, ok := f.APICall("POST", "/version"); ok {
+		t.Error("a POST was answered with what a GET returns")
+	}
+	if _, ok := f.GlobalContext("deployments"); !ok {
+		t.Error("the global context entry is not known")
+	}
+}
+
+func TestValuesOfPolicies(t *testing.T) {
+	f := mustDocuments(t, `
+apiVersion: cli.kyverno.io/v1alpha1
+kind: Values
+globalValues: {request.operation: UPDATE, color: red}
+policies:
+- name: p
+  resources:
+  - name: web
+    values: {color: blue}
+  rules:
+  - name: r
+    values: {settings.data.env: test}
+    foreachValues: {image: [a, b]}
+`)
+	if f.Request.Operation != "UPDATE" {
+		t.Errorf("operation %s, want the global value", f.Request.Operation)
+	}
+	if d := cmp.Diff(map[string]any{"request.operation": "UPDATE", "color": "blue"}, f.ResourceValues("p", "web")); d != "" {
+		t.Errorf("values of the resource (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff(map[string]any{"request.operation": "UPDATE", "color": "red"}, f.ResourceValues("q", "web")); d != "" {
+		t.Errorf("values under another policy (-want +got):\n%s", d)
+	}
+	got, ok := f.RuleValues("p", "r")
+	want := facts.RuleValues{Name: "r", Values: map[string]any{"settings.data.env": "test"}, ForeachValues: map[string][]any{"image": {"a", "b"}}}
+	if d := cmp.Diff(want, got); d != "" || !ok {
+		t.Errorf("values of the rule (-want +got):\n%s", d)
+	}
+	if _, ok := f.RuleValues("p", "other"); ok {
+		t.Error("a rule that the file does not list has values")
+	}
+}
+
+func TestFaultsNameThePlace(t *testing.T) {
+	for _, tt := range []struct{ name, text, want string }{
+		{"unknown field", "apiVersion: cli.kyverno.io/v1alpha1\nkind: Values\nglobalVals: {}\n", "facts.yaml:3"},
+		{"operation", "apiVersion: oneloop.dev/v1alpha1\nkind: ClusterFacts\nmetadata: {name: f}\nspec: {operation: PATCH}\n", "expected CREATE, UPDATE, DELETE or CONNECT"},
+		{"time", "apiVersion: oneloop.dev/v1alpha1\nkind: ClusterFacts\nmetadata: {name: f}\nspec: {now: noon}\n", "expected a time such as"},
+		{"not facts", "apiVersion: oneloop.dev/v1alpha1\nkind: ImageLock\nmetadata: {name: f}\n", "is not a kind of facts"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := documents(t, tt.text)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want an error with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// Clone shares nothing that a later declaration changes.
+func TestCloneIsIndependent(t *testing.T) {
+	f := mustDocuments(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {k: old}\n")
+	c := f.Clone()
+	docs, err := resource.Parse("", []byte("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {k: new}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.AddResources(docs...)
+	id := resource.ID{Kind: resource.Kind{Version: "v1", Kind: "ConfigMap"}, Name: "a"}
+	old, _, _ := f.Get(id)
+	fresh, _, _ := c.Get(id)
+	if old["data"].(map[string]any)["k"] != "old" || fresh["data"].(map[string]any)["k"] != "new" {
+		t.Errorf("got %v in the original and %v in the clone", old, fresh)
+	}
+}
