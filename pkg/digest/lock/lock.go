@@ -1,0 +1,156 @@
+// Package lock reads image locks: the committed answer to which digest each
+// tag points at.
+package lock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/oneloop-dev/oneloop/pkg/decode"
+	"github.com/oneloop-dev/oneloop/pkg/digest"
+	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
+	"github.com/oneloop-dev/oneloop/pkg/resource"
+)
+
+// Kind is the kind of a lock.
+var Kind = resource.Kind{Group: "oneloop.dev", Version: "v1alpha1", Kind: "ImageLock"}
+
+// A Lock is a document of kind ImageLock.
+type Lock struct {
+	APIVersion string         `json:"apiVersion"`
+	Kind       string         `json:"kind"`
+	Metadata   map[string]any `json:"metadata,omitempty"`
+	Images     []Entry        `json:"images,omitempty"`
+
+	origin  resource.Origin
+	digests map[string]name.Digest // by the tag's Name
+}
+
+// An Entry is one reference and its digest.
+type Entry struct {
+	// Reference names registry, repository and tag. What is left out means
+	// what it means to a container runtime (docker.io, library, latest).
+	Reference string `json:"reference"`
+	// Digest is that of the index, or of the manifest when Platform is set or
+	// the image has a single one.
+	Digest string `json:"digest"`
+	// MediaType is what the digest names: an index or a manifest.
+	MediaType string `json:"mediaType,omitempty"`
+	// Platform is the platform that was chosen out of an index.
+	Platform string `json:"platform,omitempty"`
+}
+
+// Parse reads a lock. The entries may stand in any order, and may say the same
+// twice; one reference with two digests is a fault. The error joins all
+// faults, each with file and line where they are known.
+func Parse(r *resource.Resource) (*Lock, error) {
+	o, err := r.Object()
+	if err != nil {
+		return nil, err
+	}
+	l := &Lock{origin: r.Origin(), digests: map[string]name.Digest{}}
+	var errs []error
+	fault := func(path fieldpath.Path, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: %w", place(r, path), fmt.Errorf(format, args...)))
+	}
+	for _, f := range decode.Strict(o, l) {
+		fault(f.Path, "%s", f.Message)
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	if k := resource.ParseKind(l.APIVersion, l.Kind); k != Kind {
+		fault(nil, "expected %s, found %s", Kind, k)
+		return nil, errors.Join(errs...)
+	}
+	first := map[string]int{}
+	for i, e := range l.Images {
+		at := fieldpath.Path{fieldpath.Key("images"), fieldpath.Index(i)}
+		tag, d, err := e.parse()
+		if err != nil {
+			field := "reference"
+			if tag != (name.Tag{}) {
+				field = "digest"
+			}
+			fault(at.Key(field), "%w", err)
+			continue
+		}
+		if old, ok := l.digests[tag.Name()]; ok && old.DigestStr() != d.DigestStr() {
+			fault(at, "%s is locked to two digests, %s at %s and %s here: keep one", Reference(tag), old.DigestStr(),
+				place(r, fieldpath.Path{fieldpath.Key("images"), fieldpath.Index(first[tag.Name()])}), d.DigestStr())
+			continue
+		}
+		if _, ok := first[tag.Name()]; !ok {
+			first[tag.Name()] = i
+		}
+		l.digests[tag.Name()] = d
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return l, nil
+}
+
+// place names file, line and field.
+func place(r *resource.Resource, path fieldpath.Path) string {
+	at := r.Origin()
+	if line := r.Line(path); line > 0 {
+		at.Line = line
+	}
+	s := "ImageLock"
+	if o := at.String(); o != "" {
+		s = o
+	}
+	if len(path) > 0 {
+		s += " at " + path.String()
+	}
+	return s
+}
+
+// parse reads both fields. On a fault of the digest the tag is set.
+func (e Entry) parse() (name.Tag, name.Digest, error) {
+	if e.Reference == "" {
+		return name.Tag{}, name.Digest{}, errors.New("expected an image reference such as ghcr.io/team/app:1.2")
+	}
+	if strings.Contains(e.Reference, "@") {
+		return name.Tag{}, name.Digest{}, fmt.Errorf("%q has a digest already: expected a tag", e.Reference)
+	}
+	tag, err := name.NewTag(e.Reference)
+	if err != nil {
+		return name.Tag{}, name.Digest{}, fmt.Errorf("expected an image reference such as ghcr.io/team/app:1.2: %w", err)
+	}
+	hex, ok := strings.CutPrefix(e.Digest, "sha256:")
+	if !ok || len(hex) != 64 || strings.Trim(hex, "0123456789abcdef") != "" {
+		return tag, name.Digest{}, fmt.Errorf("expected sha256: and 64 hexadecimal digits, found %q", e.Digest)
+	}
+	return tag, tag.Context().Digest(e.Digest), nil
+}
+
+// Reference is the fully qualified form in which a lock names a tag, such as
+// docker.io/library/nginx:latest for nginx.
+func Reference(tag name.Tag) string {
+	return strings.Replace(tag.Name(), name.DefaultRegistry+"/", "docker.io/", 1)
+}
+
+// Resolver answers from the lock alone. A reference that it lacks is an error
+// that wraps digest.ErrMissing and says what to write into which file.
+func (l *Lock) Resolver() digest.Resolver { return resolver{l} }
+
+type resolver struct{ *Lock }
+
+func (l resolver) Resolve(_ context.Context, tag name.Tag) (name.Digest, error) {
+	if d, ok := l.digests[tag.Name()]; ok {
+		return d, nil
+	}
+	file := l.origin.File
+	if file == "" {
+		file = "the image lock"
+	}
+	ref := Reference(tag)
+	return name.Digest{}, fmt.Errorf("the digest of %s is %w: add to images in %s the entry `- {reference: %q, digest: \"sha256:...\"}`, "+
+		"with the digest that `crane digest %s` prints, or set images.mode to LockedOrResolve", ref, digest.ErrMissing, file, ref, ref)
+}

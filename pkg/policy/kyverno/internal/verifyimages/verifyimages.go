@@ -1,0 +1,358 @@
+// Package verifyimages runs the verifyImages rules of Kyverno 1.19 as far as
+// digests go: it pins tags (mutateDigest) and checks what a rule demands
+// (verifyDigest, required). Signatures are not verified: where a rule asks for
+// them the result is an error, and nothing is reported as verified.
+//
+// Kyverno runs such a rule twice, and so must the caller: Pin of all policies
+// after their mutate rules, then Check of all policies.
+package verifyimages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/oneloop-dev/oneloop/pkg/digest"
+	"github.com/oneloop-dev/oneloop/pkg/expr/jmespath"
+	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
+	"github.com/oneloop-dev/oneloop/pkg/image"
+	"github.com/oneloop-dev/oneloop/pkg/policy"
+	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/spec"
+	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/wildcard"
+	"github.com/oneloop-dev/oneloop/pkg/resource"
+)
+
+// A Rule is a compiled rule. It is immutable and serves many goroutines.
+type Rule struct {
+	name       string
+	entries    []entry
+	extractors map[string][]image.Extractor // by the name of a kind
+}
+
+// An entry is one element of verifyImages.
+type entry struct {
+	references []string
+	skip       []string
+	mutate     bool // mutateDigest
+	verify     bool // verifyDigest
+	required   bool
+	signed     string // the field that asks for signatures; "" for none
+	action     string // failureAction; "" for that of the policy
+}
+
+// A Fault is a fault in a rule, with its place below the rule.
+type Fault struct {
+	Path fieldpath.Path
+	Err  error
+}
+
+func (f *Fault) Error() string { return f.Path.String() + ": " + f.Err.Error() }
+
+// Unwrap returns the cause.
+func (f *Fault) Unwrap() error { return f.Err }
+
+// Compile compiles the verifyImages and imageExtractors of a rule. The error
+// joins *Fault values.
+func Compile(rule *spec.Rule) (*Rule, error) {
+	r := &Rule{name: rule.Name}
+	var errs []error
+	at := fieldpath.Path{}.Key("verifyImages")
+	for i := range rule.VerifyImages {
+		v := &rule.VerifyImages[i]
+		e := entry{
+			references: v.References(),
+			skip:       v.SkipImageReferences,
+			mutate:     v.MutatesDigest(),
+			verify:     v.VerifiesDigest(),
+			required:   v.IsRequired(),
+			signed:     signed(v),
+			action:     v.FailureAction,
+		}
+		if len(e.references) == 0 {
+			errs = append(errs, &Fault{at.Index(i).Key("imageReferences"), errors.New(`expected at least one pattern, such as "ghcr.io/team/*"`)})
+		}
+		r.entries = append(r.entries, e)
+	}
+	at = fieldpath.Path{}.Key("imageExtractors")
+	for _, kind := range slices.Sorted(maps.Keys(rule.ImageExtractors)) {
+		configs := rule.ImageExtractors[kind]
+		var extractors []image.Extractor
+		if len(configs) == 0 {
+			errs = append(errs, &Fault{at.Key(kind), errors.New("expected at least one extractor")})
+		}
+		for i, c := range configs {
+			var transform func(any) (any, error)
+			if c.JMESPath != "" {
+				q, err := jmespath.Compile(c.JMESPath)
+				if err != nil {
+					errs = append(errs, &Fault{at.Key(kind).Index(i).Key("jmesPath"), err})
+					continue
+				}
+				transform = func(v any) (any, error) { return q.Search(v, jmespath.Env{}) }
+			}
+			e, err := image.NewExtractor(c.Path, c.Value, c.Key, c.Name, transform)
+			if err != nil {
+				errs = append(errs, &Fault{at.Key(kind).Index(i).Key("path"), err})
+				continue
+			}
+			extractors = append(extractors, e)
+		}
+		if r.extractors == nil {
+			r.extractors = map[string][]image.Extractor{}
+		}
+		r.extractors[kind] = extractors
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// signed names the field by which an entry asks for signatures.
+func signed(v *spec.ImageVerification) string {
+	switch {
+	case len(v.Attestors) > 0:
+		return "attestors"
+	case len(v.Attestations) > 0:
+		return "attestations"
+	case v.Key != "":
+		return "key"
+	case v.Issuer != "":
+		return "issuer"
+	case v.Image != "" && len(v.Annotations) > 0:
+		return "annotations"
+	}
+	return ""
+}
+
+// The messages that Kyverno's reports carry.
+const (
+	mutatedDigest = "mutated image digest"
+	imageVerified = "image verified"
+)
+
+// A Violation says that an image is not as an entry of verifyImages demands.
+// It is the Err of a policy.Denied result.
+type Violation struct {
+	Image  string // in full
+	Reason string // "missing digest for" or "unverified image"
+	// FailureAction is the entry's own, Audit or Enforce; "" leaves it to the
+	// policy.
+	FailureAction string
+}
+
+func (v *Violation) Error() string {
+	switch v.Reason {
+	case missingDigest:
+		return v.Reason + " " + v.Image + ": pin it, or set mutateDigest so that the rule does"
+	default:
+		return v.Reason + " " + v.Image + ": the rule has required set and no attestors that verify it"
+	}
+}
+
+const (
+	missingDigest = "missing digest for"
+	unverified    = "unverified image"
+)
+
+// Images returns the images of o that some entry's imageReferences match, in
+// the order initContainers, containers, ephemeralContainers, or that of the
+// imageExtractors; one that several entries match comes once for each, as in
+// Kyverno. When there are none the rule has no result, not even for its
+// preconditions. An error is the result of the rule.
+//
+// In Kyverno all rules of one policy see the images as they were before the
+// first of them pinned any.
+func (r *Rule) Images(kind resource.Kind, o resource.Object) ([]image.Field, error) {
+	groups, err := image.Groups(kind, o, r.extractors[kind.Kind]...)
+	if err != nil {
+		return nil, err
+	}
+	var out []image.Field
+	for _, g := range groups {
+		for _, f := range g.Fields {
+			for _, e := range r.entries {
+				if wildcard.MatchAny(e.references, f.Full) {
+					out = append(out, f)
+				}
+			}
+		}
+	}
+	return out, nil
+}
+
+// Pin writes the digests of images, which Images found, into o. It returns one
+// result per image and entry that had something to do: Mutated with the object
+// so far, Passed when another entry pinned it already, Skipped when an entry
+// asks for no signature of it or digests are switched off, and Failed when the
+// digest is not known or a signature is asked for. o is not modified.
+//
+// As in Kyverno, skipImageReferences spares an image the signature, not the
+// digest, and mutateDigest of one entry pins the images of all.
+func (r *Rule) Pin(ctx context.Context, o resource.Object, images []image.Field, resolver digest.Resolver) []policy.Result {
+	var results []policy.Result
+	add := func(outcome policy.Outcome, message string, object resource.Object, err error) {
+		results = append(results, policy.Result{Rule: r.name, Outcome: outcome, Message: message, Object: object, Err: err})
+	}
+	off := false
+	for i, e := range r.entries {
+		for _, f := range images {
+			if e.signed != "" {
+				if e.demands(f.Full) {
+					err := r.unsupported(i, f)
+					add(policy.Failed, err.Error(), nil, err)
+					continue
+				}
+				add(policy.Skipped, "skipping image reference "+f.Full, nil, nil)
+			}
+			if !e.mutate || f.Digest != "" || off {
+				continue
+			}
+			pin, err := resolve(ctx, f, resolver)
+			if errors.Is(err, digest.ErrOff) {
+				off = true
+				add(policy.Skipped, "resolving digests is switched off", nil, nil)
+				continue
+			}
+			if err != nil {
+				err = fmt.Errorf("%s: %w", f.At, err)
+				add(policy.Failed, err.Error(), nil, err)
+				continue
+			}
+			if now, _ := fieldpath.Get(o, f.At); now == pin {
+				add(policy.Passed, mutatedDigest, nil, nil)
+				continue
+			}
+			pinned, err := image.Pin(o, []image.Field{f}, []string{pin})
+			if err != nil {
+				add(policy.Failed, err.Error(), nil, err)
+				continue
+			}
+			o = pinned
+			add(policy.Mutated, mutatedDigest, o, nil)
+		}
+	}
+	return results
+}
+
+// resolve returns the reference in full, with tag and digest.
+func resolve(ctx context.Context, f image.Field, resolver digest.Resolver) (string, error) {
+	tag, err := name.NewTag(f.Full)
+	if err != nil {
+		return "", fmt.Errorf("image reference %q: %w", f.Full, err)
+	}
+	d, err := resolver.Resolve(ctx, tag)
+	if err != nil {
+		return "", err
+	}
+	return f.Full + "@" + d.DigestStr(), nil
+}
+
+// demands reports whether the entry asks for a signature of an image.
+func (e entry) demands(full string) bool {
+	return e.signed != "" && wildcard.MatchAny(e.references, full) && !wildcard.MatchAny(e.skip, full)
+}
+
+func (r *Rule) unsupported(entry int, f image.Field) error {
+	at := fieldpath.Path{}.Key("verifyImages").Index(entry).Key(r.entries[entry].signed)
+	return fmt.Errorf("%s asks for a signature of %s, and signatures can't be verified at render time yet: "+
+		"move the entry to a policy of its own that is not rendered, or list the image in skipImageReferences: %w", at, f.Full, errors.ErrUnsupported)
+}
+
+// Checks reports whether Check may have a result at all.
+func (r *Rule) Checks() bool {
+	for _, e := range r.entries {
+		if e.verify || e.required {
+			return true
+		}
+	}
+	return false
+}
+
+// Check tells whether the images of o, the object after Pin of all policies,
+// have the digests and signatures that the rule demands: one result, Passed,
+// Skipped, or Denied with a *Violation for the first image that lacks
+// something. There is none when no image matches, and none for a rule that
+// asks for signatures of an image: Pin has failed then. What a switched-off
+// resolver left unpinned is not held against a rule that would have pinned it.
+func (r *Rule) Check(kind resource.Kind, o resource.Object, resolver digest.Resolver) []policy.Result {
+	if !r.Checks() {
+		return nil
+	}
+	images, err := r.Images(kind, o)
+	if err != nil {
+		return []policy.Result{{Rule: r.name, Outcome: policy.Failed, Message: err.Error(), Err: err}}
+	}
+	if len(images) == 0 {
+		return nil
+	}
+	groups, _ := image.Groups(kind, o, r.extractors[kind.Kind]...)
+	_, off := resolver.(digest.Off)
+	var skipped []string
+	for _, e := range r.entries {
+		for _, g := range groups {
+			for _, f := range g.Fields {
+				if !wildcard.MatchAny(e.references, f.Full) {
+					continue
+				}
+				if e.verify && f.Digest == "" && !(off && e.mutate) {
+					return r.denied(e, missingDigest, f)
+				}
+				if !e.required {
+					continue
+				}
+				switch r.signature(f) {
+				case demanded:
+					return nil
+				case spared:
+					skipped = append(skipped, f.Full)
+				default:
+					return r.denied(e, unverified, f)
+				}
+			}
+		}
+	}
+	if len(skipped) > 0 {
+		return []policy.Result{{Rule: r.name, Outcome: policy.Skipped, Message: "image skipped, skipped images: " + strings.Join(skipped, " ")}}
+	}
+	return []policy.Result{{Rule: r.name, Outcome: policy.Passed, Message: imageVerified}}
+}
+
+func (r *Rule) denied(e entry, reason string, f image.Field) []policy.Result {
+	return []policy.Result{{
+		Rule: r.name, Outcome: policy.Denied, Message: reason + " " + f.Full,
+		Err: &Violation{Image: f.Full, Reason: reason, FailureAction: e.action},
+	}}
+}
+
+type signature int
+
+const (
+	neverAsked signature = iota // no entry asks for signatures
+	spared                      // entries ask for signatures, but not of this image
+	demanded
+)
+
+// signature tells what the rule as a whole asked for when Pin saw the image,
+// most likely with its tag alone.
+func (r *Rule) signature(f image.Field) signature {
+	seen := f.Full
+	if f.Tag != "" {
+		seen = f.FullWithTag
+	}
+	is := neverAsked
+	for _, e := range r.entries {
+		switch {
+		case e.demands(seen):
+			return demanded
+		case e.signed != "":
+			is = spared
+		}
+	}
+	return is
+}
