@@ -1,0 +1,142 @@
+package match
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/spec"
+	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/wildcard"
+)
+
+// A selector is a compiled label selector. Kyverno allows wildcards in the
+// keys and values of matchLabels.
+type selector struct {
+	literals []pair
+	patterns []pair
+	requires []spec.LabelRequirement
+	// never is set when an expression has wildcards: Kyverno accepts such a
+	// selector and then finds that it is none.
+	never bool
+}
+
+func compileSelector(s *spec.LabelSelector) (*selector, error) {
+	if s == nil {
+		return nil, nil
+	}
+	out := &selector{requires: s.MatchExpressions}
+	for k, v := range s.MatchLabels {
+		if wildcard.In(k) || wildcard.In(v) {
+			out.patterns = append(out.patterns, pair{k, v})
+		} else {
+			out.literals = append(out.literals, pair{k, v})
+		}
+	}
+	for _, e := range s.MatchExpressions {
+		switch e.Operator {
+		case "In", "NotIn", "Exists", "DoesNotExist":
+		default:
+			return nil, fmt.Errorf("expected the operator In, NotIn, Exists or DoesNotExist, found %q", e.Operator)
+		}
+		if wildcard.In(e.Key) || slices.ContainsFunc(e.Values, wildcard.In) {
+			out.never = true
+		}
+	}
+	return out, nil
+}
+
+// matches reports whether all of s holds for l.
+func (s *selector) matches(l labels) bool { return s.matchesSome(l, "") == yes }
+
+// matchesSome is matches for labels of which only the one named only is known;
+// with only "", l is complete.
+func (s *selector) matchesSome(l labels, only string) verdict {
+	if s.never {
+		return no
+	}
+	result := yes
+	for _, p := range s.literals {
+		if only != "" && p.key != only {
+			result = unknown
+			continue
+		}
+		if v, ok := l.get(p.key); !ok || v != p.value {
+			return no
+		}
+	}
+	for _, p := range s.patterns {
+		if l.hasMatch(p) {
+			continue
+		}
+		if only == "" || p.key == only {
+			return no
+		}
+		result = unknown
+	}
+	for i := range s.requires {
+		e := &s.requires[i]
+		if only != "" && e.Key != only {
+			result = unknown
+			continue
+		}
+		v, ok := l.get(e.Key)
+		held := ok
+		switch e.Operator {
+		case "In":
+			held = ok && slices.Contains(e.Values, v)
+		case "NotIn":
+			held = !ok || !slices.Contains(e.Values, v)
+		case "DoesNotExist":
+			held = !ok
+		}
+		if !held {
+			return no
+		}
+	}
+	return result
+}
+
+// labels is a map of texts in one of the two forms it comes in.
+type labels struct {
+	texts  map[string]string
+	object map[string]any
+}
+
+// objectLabels reads the labels or annotations of an object. When one of them
+// is not text, there are none, as Kyverno sees it.
+func objectLabels(v any) labels {
+	m, _ := v.(map[string]any)
+	for _, v := range m {
+		if _, ok := v.(string); !ok {
+			return labels{}
+		}
+	}
+	return labels{object: m}
+}
+
+func (l labels) get(key string) (string, bool) {
+	if l.texts != nil {
+		v, ok := l.texts[key]
+		return v, ok
+	}
+	v, ok := l.object[key].(string)
+	return v, ok
+}
+
+// hasMatch reports whether a label matches p.
+func (l labels) hasMatch(p pair) bool {
+	if !wildcard.In(p.key) {
+		v, ok := l.get(p.key)
+		return ok && wildcard.Match(p.value, v)
+	}
+	for k, v := range l.texts {
+		if wildcard.Match(p.key, k) && wildcard.Match(p.value, v) {
+			return true
+		}
+	}
+	for k, v := range l.object {
+		if wildcard.Match(p.key, k) && wildcard.Match(p.value, v.(string)) {
+			return true
+		}
+	}
+	return false
+}
