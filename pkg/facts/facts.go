@@ -128,14 +128,14 @@ func (f *Facts) add(id resource.ID, decode func() (resource.Object, error)) {
 	f.objects[k] = e
 }
 
-// key identifies an object. Versions are left out: one object has several.
+// key identifies an object as written. Versions are left out: one object has
+// several.
 func (f *Facts) key(id resource.ID) objectKey {
-	return objectKey{id.Kind.Group, id.Kind.Kind, f.namespaceOf(id), id.Name}
+	return objectKey{id.Kind.Group, id.Kind.Kind, id.Namespace, id.Name}
 }
 
-// namespaceOf returns the namespace under which an object is found: "" for the
-// kinds that have none and are looked up by name alone, DefaultNamespace for
-// other objects that name none.
+// namespaceOf returns the namespace an object lives in: none for cluster-scoped
+// kinds, DefaultNamespace for other objects that name none.
 func (f *Facts) namespaceOf(id resource.ID) string {
 	if id.Namespace != "" || resource.ClusterScoped(id.Kind) {
 		return id.Namespace
@@ -143,9 +143,17 @@ func (f *Facts) namespaceOf(id resource.ID) string {
 	return f.DefaultNamespace
 }
 
-// Get returns the object id names; the version is not compared.
+// Get returns the object id names; the version is not compared, and no
+// namespace means DefaultNamespace.
 func (f *Facts) Get(id resource.ID) (resource.Object, bool, error) {
 	e, ok := f.objects[f.key(id)]
+	if !ok && id.Namespace == "" {
+		id.Namespace = f.DefaultNamespace
+		e, ok = f.objects[f.key(id)]
+	} else if !ok && id.Namespace == f.DefaultNamespace {
+		id.Namespace = ""
+		e, ok = f.objects[f.key(id)]
+	}
 	if !ok {
 		return nil, false, nil
 	}

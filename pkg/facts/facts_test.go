@@ -86,7 +86,7 @@ metadata: {name: b, namespace: x}
 ---
 apiVersion: v1
 kind: ConfigMap
-metadata: {name: a, namespace: y}
+metadata: {name: a, namespace: z}
 ---
 apiVersion: v1
 kind: ConfigMap
@@ -97,7 +97,7 @@ metadata: {name: c}
 		want      []string
 	}{
 		{"", []string{"b", "a", "c"}},
-		{"y", []string{"a"}},
+		{"z", []string{"a"}},
 		{"default", []string{"c"}},
 	} {
 		list, err := f.List("", "ConfigMap", tt.namespace)

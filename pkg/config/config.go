@@ -1,0 +1,158 @@
+// Package config reads the functionConfig of the KRM function: kind
+// ApplyPolicies, or a ConfigMap with the same keys.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/oneloop-dev/oneloop/pkg/decode"
+	"github.com/oneloop-dev/oneloop/pkg/facts"
+	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
+	"github.com/oneloop-dev/oneloop/pkg/resource"
+)
+
+// Kind is the kind of a functionConfig with options.
+var Kind = resource.Kind{Group: "oneloop.dev", Version: "v1alpha1", Kind: "ApplyPolicies"}
+
+// ApplyPolicies is the functionConfig of a run with many policies or options.
+type ApplyPolicies struct {
+	APIVersion string         `json:"apiVersion"`
+	Kind       string         `json:"kind"`
+	Metadata   map[string]any `json:"metadata,omitempty"`
+	Spec       Spec           `json:"spec"`
+}
+
+// A Spec says which policies apply and what they may know and do.
+type Spec struct {
+	// Mode is Transform (the default), or Validate: answer no items, and fail
+	// when a policy would change or refuse something. Validate is for
+	// kustomize's validators list.
+	Mode string `json:"mode,omitempty"`
+	// Policies are policy objects of any supported kind.
+	Policies []map[string]any `json:"policies,omitempty"`
+	// PolicyFiles are files, folders or globs below the working directory.
+	PolicyFiles []string `json:"policyFiles,omitempty"`
+	// PoliciesFromItems also applies the policies found among the items.
+	PoliciesFromItems bool       `json:"policiesFromItems,omitempty"`
+	ClusterFacts      facts.Spec `json:"clusterFacts,omitempty"`
+	Images            Images     `json:"images,omitempty"`
+	Network           Network    `json:"network,omitempty"`
+	// OnUnsupported is Error (the default) or Warn: what to do about a rule
+	// that can't be evaluated at render time.
+	OnUnsupported string `json:"onUnsupported,omitempty"`
+	// Results is Changes (the default), Failures or None: what goes into the
+	// results of the ResourceList.
+	Results string `json:"results,omitempty"`
+}
+
+// Images says where the digests of image tags come from.
+type Images struct {
+	// Mode is Locked (the default: from the lock alone), LockedOrResolve (what
+	// the lock lacks comes from the registry), Resolve (all from the registry)
+	// or Off (digest rules are skipped).
+	Mode               string            `json:"mode,omitempty"`
+	LockFile           string            `json:"lockFile,omitempty"`
+	Lock               map[string]any    `json:"lock,omitempty"` // an ImageLock, inline
+	Platform           string            `json:"platform,omitempty"`
+	Mirrors            map[string]string `json:"mirrors,omitempty"`
+	InsecureRegistries []string          `json:"insecureRegistries,omitempty"`
+}
+
+// Network lists the hosts that policies and digest resolution may reach.
+type Network struct {
+	Allow []string `json:"allow,omitempty"`
+}
+
+// Read returns the options of a functionConfig of kind ApplyPolicies or
+// ConfigMap. The error joins all faults, each with its path and, where the
+// runner kept it, file and line.
+func Read(r *resource.Resource) (*Spec, error) {
+	o, err := r.Object()
+	if err != nil {
+		return nil, err
+	}
+	var c ApplyPolicies
+	var prefix fieldpath.Path
+	if r.ID().Kind == (resource.Kind{Version: "v1", Kind: "ConfigMap"}) {
+		prefix = fieldpath.Path{fieldpath.Key("data")}
+		spec, err := fromData(r, o)
+		if err != nil {
+			return nil, err
+		}
+		if err := faults(r, prefix, decode.Strict(spec, &c.Spec)); err != nil {
+			return nil, err
+		}
+	} else {
+		if err := faults(r, nil, decode.Strict(o, &c)); err != nil {
+			return nil, err
+		}
+		prefix = fieldpath.Path{fieldpath.Key("spec")}
+	}
+	if err := faults(r, prefix, c.Spec.check()); err != nil {
+		return nil, err
+	}
+	return &c.Spec, nil
+}
+
+// fromData parses each value of a ConfigMap's data as YAML text, except those
+// of keys that hold plain words.
+func fromData(r *resource.Resource, o resource.Object) (map[string]any, error) {
+	data, _ := o["data"].(map[string]any)
+	spec := map[string]any{}
+	for key, v := range data {
+		text, ok := v.(string)
+		if !ok {
+			spec[key] = v
+			continue
+		}
+		var value any
+		if err := yaml.Unmarshal([]byte(text), &value); err != nil {
+			return nil, fmt.Errorf("%s at data.%s: expected YAML text: %w", describe(r, fieldpath.Path{fieldpath.Key("data"), fieldpath.Key(key)}), key, err)
+		}
+		spec[key] = value
+	}
+	return spec, nil
+}
+
+// check verifies the words that have a fixed set of values.
+func (s *Spec) check() []decode.Fault {
+	var out []decode.Fault
+	oneOf := func(path fieldpath.Path, value string, allowed ...string) {
+		if value != "" && !slices.Contains(allowed, value) {
+			out = append(out, decode.Fault{Path: path, Message: fmt.Sprintf("expected %s, found %q", strings.Join(allowed, ", "), value)})
+		}
+	}
+	oneOf(fieldpath.Path{fieldpath.Key("mode")}, s.Mode, "Transform", "Validate")
+	oneOf(fieldpath.Path{fieldpath.Key("images"), fieldpath.Key("mode")}, s.Images.Mode, Modes...)
+	oneOf(fieldpath.Path{fieldpath.Key("onUnsupported")}, s.OnUnsupported, "Error", "Warn")
+	oneOf(fieldpath.Path{fieldpath.Key("results")}, s.Results, "Changes", "Failures", "None")
+	return out
+}
+
+// Modes are the values of images.mode; the first is the default.
+var Modes = []string{"Locked", "LockedOrResolve", "Resolve", "Off"}
+
+func faults(r *resource.Resource, prefix fieldpath.Path, found []decode.Fault) error {
+	var errs []error
+	for _, f := range found {
+		path := append(slices.Clone(prefix), f.Path...)
+		errs = append(errs, fmt.Errorf("%s at %s: %s", describe(r, path), path, f.Message))
+	}
+	return errors.Join(errs...)
+}
+
+func describe(r *resource.Resource, path fieldpath.Path) string {
+	at := r.Origin()
+	if at.File == "" {
+		return "functionConfig " + r.ID().String()
+	}
+	if line := r.Line(path); line > 0 {
+		at.Line = line
+	}
+	return at.String() + ": functionConfig " + r.ID().String()
+}

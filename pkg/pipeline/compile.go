@@ -1,0 +1,99 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/oneloop-dev/oneloop/pkg/policy"
+	"github.com/oneloop-dev/oneloop/pkg/resource"
+)
+
+// Claimed reports whether some language reads documents of kind k as policies.
+func Claimed(languages []policy.Language, k resource.Kind) bool {
+	return slices.ContainsFunc(languages, func(l policy.Language) bool { return l.Claims(k) })
+}
+
+// Compile hands every document to the language that claims it and joins the
+// sets in the order of languages, which is the order in which languages run.
+//
+// The error joins the faults of all documents; a document that no language
+// claims is one. The Set holds what did compile, so that a caller may report
+// the faults that wrap errors.ErrUnsupported and go on.
+func Compile(languages []policy.Language, docs []*resource.Resource) (policy.Set, error) {
+	byLanguage := make([][]*resource.Resource, len(languages))
+	var errs []error
+	for _, d := range docs {
+		i := slices.IndexFunc(languages, func(l policy.Language) bool { return l.Claims(d.ID().Kind) })
+		if i < 0 {
+			errs = append(errs, &policy.Error{
+				Policy: policy.Ref{ID: d.ID(), Origin: d.Origin()},
+				Err:    fmt.Errorf("%s is not a kind of policy; expected a kind of %s", d.ID().Kind, names(languages)),
+			})
+			continue
+		}
+		byLanguage[i] = append(byLanguage[i], d)
+	}
+	var all policy.Set
+	for i, l := range languages {
+		if len(byLanguage[i]) == 0 {
+			continue
+		}
+		set, err := l.Compile(byLanguage[i])
+		if err != nil {
+			errs = append(errs, err)
+		}
+		all.Programs = append(all.Programs, set.Programs...)
+		all.Notices = append(all.Notices, set.Notices...)
+	}
+	return all, errors.Join(errs...)
+}
+
+func names(languages []policy.Language) string {
+	var titles []string
+	for _, l := range languages {
+		title, _, _ := strings.Cut(l.Doc, "\n")
+		titles = append(titles, fmt.Sprintf("%s (%s)", l.Name, strings.TrimSpace(title)))
+	}
+	return strings.Join(titles, ", ")
+}
+
+// Unsupported splits a Compile error into the faults that only say that
+// something can't be evaluated at render time, and all others.
+func Unsupported(err error) (unsupported, rest []error) {
+	for _, e := range Flatten(err) {
+		if errors.Is(e, errors.ErrUnsupported) {
+			unsupported = append(unsupported, e)
+		} else {
+			rest = append(rest, e)
+		}
+	}
+	return unsupported, rest
+}
+
+// Flatten returns the single faults of a tree of joined errors, in order.
+func Flatten(err error) []error {
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok || errorText(joined) {
+		return []error{err}
+	}
+	var out []error
+	for _, e := range joined.Unwrap() {
+		out = append(out, Flatten(e)...)
+	}
+	return out
+}
+
+// errorText reports whether a multi-error has a text of its own, as those of
+// fmt.Errorf with several %w have, and so is one fault.
+func errorText(joined interface{ Unwrap() []error }) bool {
+	var parts []string
+	for _, e := range joined.Unwrap() {
+		parts = append(parts, e.Error())
+	}
+	return joined.(error).Error() != strings.Join(parts, "\n")
+}

@@ -1,0 +1,247 @@
+package pipeline_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/oneloop-dev/oneloop/pkg/digest"
+	"github.com/oneloop-dev/oneloop/pkg/facts"
+	"github.com/oneloop-dev/oneloop/pkg/pipeline"
+	"github.com/oneloop-dev/oneloop/pkg/policy"
+	"github.com/oneloop-dev/oneloop/pkg/report"
+	"github.com/oneloop-dev/oneloop/pkg/resource"
+)
+
+// A toy is a program with one rule.
+type toy struct {
+	name string
+	kind string // the kind it selects
+	rule func(resource.Object) policy.Result
+}
+
+func (t toy) Policy() policy.Ref {
+	return policy.Ref{ID: resource.ID{Kind: resource.Kind{Group: "test", Version: "v1", Kind: "Toy"}, Name: t.name}}
+}
+
+func (t toy) Selects(k resource.Kind) bool { return k.Kind == t.kind }
+
+func (t toy) Apply(_ context.Context, in policy.Input) ([]policy.Result, error) {
+	r := t.rule(in.Object)
+	r.Rule = "rule"
+	return []policy.Result{r}, nil
+}
+
+// set is a rule that sets one top-level field.
+func set(key string, value any) func(resource.Object) policy.Result {
+	return func(o resource.Object) policy.Result {
+		after := maps.Clone(o)
+		after[key] = value
+		return policy.Result{Outcome: policy.Mutated, Object: after}
+	}
+}
+
+func fail(resource.Object) policy.Result {
+	return policy.Result{Outcome: policy.Failed, Err: errors.New("boom")}
+}
+
+func parse(t *testing.T, text string) []*resource.Resource {
+	t.Helper()
+	rs, err := resource.Parse("in.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rs
+}
+
+func options(programs ...policy.Program) pipeline.Options {
+	return pipeline.Options{Programs: programs, Facts: facts.New(), Digests: digest.None("test")}
+}
+
+func text(t *testing.T, rs []*resource.Resource) string {
+	t.Helper()
+	var docs []string
+	for _, r := range rs {
+		b, err := r.AppendYAML(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		docs = append(docs, string(b))
+	}
+	return strings.Join(docs, "---\n")
+}
+
+// summary prints an entry in one line.
+func summary(entries []report.Entry) []string {
+	var out []string
+	for _, e := range entries {
+		line := fmt.Sprintf("%s %s %s", e.Policy.ID.Name, e.Resource, e.Outcome.Status())
+		for _, c := range e.Changes {
+			line += fmt.Sprintf(" %s: %v -> %v", c.Path, c.Before, c.After)
+		}
+		out = append(out, line)
+	}
+	return out
+}
+
+const two = `# first
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: a}
+color: red # keep
+---
+apiVersion: v1
+kind: Service
+metadata: {name: b}
+`
+
+func TestApplyAttributesChanges(t *testing.T) {
+	rs := parse(t, two)
+	entries, err := pipeline.Apply(t.Context(), rs, options(
+		toy{"paint", "ConfigMap", set("color", "blue")},
+		toy{"size", "ConfigMap", set("size", int64(3))},
+	))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"paint ConfigMap/a pass color: red -> blue",
+		"size ConfigMap/a pass size: <nil> -> 3",
+	}
+	if d := cmp.Diff(want, summary(entries)); d != "" {
+		t.Errorf("entries (-want +got):\n%s", d)
+	}
+	wantText := strings.Replace(two, "color: red # keep\n", "color: blue # keep\nsize: 3\n", 1)
+	if d := cmp.Diff(wantText, text(t, rs)); d != "" {
+		t.Errorf("text (-want +got):\n%s", d)
+	}
+}
+
+func TestApplyStopsAResourceAtItsFirstFailure(t *testing.T) {
+	for _, tt := range []struct {
+		keepGoing bool
+		want      []string
+	}{
+		{false, []string{"bad ConfigMap/a error"}},
+		{true, []string{"bad ConfigMap/a error", "paint ConfigMap/a pass color: red -> blue"}},
+	} {
+		opts := options(toy{"bad", "ConfigMap", fail}, toy{"paint", "ConfigMap", set("color", "blue")})
+		opts.KeepGoing = tt.keepGoing
+		entries, err := pipeline.Apply(t.Context(), parse(t, two), opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(tt.want, summary(entries)); d != "" {
+			t.Errorf("KeepGoing %v (-want +got):\n%s", tt.keepGoing, d)
+		}
+	}
+}
+
+func TestApplyRefusesAChangeOfIdentity(t *testing.T) {
+	rs := parse(t, two)
+	entries, err := pipeline.Apply(t.Context(), rs, options(toy{"rename", "Service", set("metadata", map[string]any{"name": "c"})}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != 1 || entries[0].Outcome != policy.Failed || !strings.Contains(entries[0].Err.Error(), "identity") {
+		t.Errorf("got %+v, want one failed entry about the identity", entries)
+	}
+	if got := text(t, rs); got != two {
+		t.Errorf("the refused change reached the output:\n%s", got)
+	}
+}
+
+func TestApplyLeavesInertResourcesAlone(t *testing.T) {
+	opts := options(toy{"paint", "ConfigMap", set("color", "blue")})
+	opts.Inert = func(r *resource.Resource) bool { return r.ID().Name == "a" }
+	rs := parse(t, two)
+	entries, err := pipeline.Apply(t.Context(), rs, opts)
+	if err != nil || len(entries) != 0 || text(t, rs) != two {
+		t.Errorf("got entries %v, error %v, text:\n%s", summary(entries), err, text(t, rs))
+	}
+}
+
+func TestApplyRedactsSecrets(t *testing.T) {
+	rs := parse(t, "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {p: c2VjcmV0}\n")
+	entries, err := pipeline.Apply(t.Context(), rs, options(
+		toy{"rotate", "Secret", set("data", map[string]any{"p": "bmV3"})},
+		toy{"type", "Secret", set("type", "Opaque")},
+	))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"rotate Secret/s pass data.p: (redacted) -> (redacted)",
+		"type Secret/s pass type: <nil> -> Opaque",
+	}
+	if d := cmp.Diff(want, summary(entries)); d != "" {
+		t.Errorf("entries (-want +got):\n%s", d)
+	}
+}
+
+func TestApplyReportsAPanicAsAnError(t *testing.T) {
+	_, err := pipeline.Apply(t.Context(), parse(t, two), options(toy{"bug", "Service", func(resource.Object) policy.Result {
+		panic("bug")
+	}}))
+	if err == nil || !strings.Contains(err.Error(), "in.yaml:7: Service/b: internal error") {
+		t.Errorf("got %v, want an error that names the resource and its line", err)
+	}
+}
+
+// Parallel equals sequential, in entries and in text.
+func TestApplyInParallelEqualsSequential(t *testing.T) {
+	var docs []string
+	for i := range 200 {
+		docs = append(docs, fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c%d}\ncolor: red\n", i))
+	}
+	input := strings.Join(docs, "---\n")
+	run := func(workers int) ([]string, string) {
+		rs := parse(t, input)
+		opts := options(toy{"paint", "ConfigMap", set("color", "blue")})
+		opts.Workers = workers
+		entries, err := pipeline.Apply(t.Context(), rs, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return summary(entries), text(t, rs)
+	}
+	entries1, text1 := run(1)
+	entries8, text8 := run(8)
+	if d := cmp.Diff(entries1, entries8); d != "" {
+		t.Errorf("entries (-sequential +parallel):\n%s", d)
+	}
+	if d := cmp.Diff(text1, text8); d != "" {
+		t.Errorf("text (-sequential +parallel):\n%s", d)
+	}
+	if strings.Count(text1, "blue") != 200 {
+		t.Errorf("not every resource was changed:\n%s", text1)
+	}
+}
+
+func TestCompileNamesUnclaimedKinds(t *testing.T) {
+	language := policy.Language{
+		Name: "toy", Doc: "Toys\n\nMore.",
+		Claims:  func(k resource.Kind) bool { return k.Kind == "Toy" },
+		Compile: func([]*resource.Resource) (policy.Set, error) { return policy.Set{}, nil },
+	}
+	_, err := pipeline.Compile([]policy.Language{language}, parse(t, two))
+	want := "in.yaml:1: ConfigMap/a: v1/ConfigMap is not a kind of policy; expected a kind of toy (Toys)\n" +
+		"in.yaml:7: Service/b: v1/Service is not a kind of policy; expected a kind of toy (Toys)"
+	if err == nil || !strings.HasSuffix(err.Error(), strings.SplitN(want, "\n", 2)[1]) {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+func TestUnsupportedSplitsFaults(t *testing.T) {
+	soft := fmt.Errorf("generate: %w", errors.ErrUnsupported)
+	hard := errors.New("unknown field")
+	unsupported, rest := pipeline.Unsupported(errors.Join(errors.Join(soft, hard), fmt.Errorf("two causes: %w, %w", soft, hard)))
+	if len(unsupported) != 2 || len(rest) != 1 || rest[0] != hard {
+		t.Errorf("got unsupported %v, rest %v", unsupported, rest)
+	}
+}

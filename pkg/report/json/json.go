@@ -1,0 +1,76 @@
+// Package json writes the machine-readable report of a run: one object with
+// one result for each rule and resource.
+package json
+
+import (
+	"encoding/json"
+	"io"
+
+	"github.com/oneloop-dev/oneloop/pkg/report"
+)
+
+// Format writes
+//
+//	{"results": [{"policy", "rule", "resource": {"apiVersion", "kind",
+//	"namespace", "name"}, "file", "line", "result", "message",
+//	"changes": [{"path", "before", "after"}]}]}
+//
+// where result is pass, fail, warn, error or skip. A notice about a policy has
+// no resource; before is absent for an added field, after for a removed one.
+var Format = report.Format{
+	Name:  "json",
+	Doc:   "one JSON object with a result for each rule and resource",
+	Write: write,
+}
+
+type document struct {
+	Results []result `json:"results"`
+}
+
+type result struct {
+	Policy   string    `json:"policy"`
+	Rule     string    `json:"rule"`
+	Resource *identity `json:"resource,omitempty"`
+	File     string    `json:"file,omitempty"`
+	Line     int       `json:"line,omitempty"`
+	Result   string    `json:"result"`
+	Message  string    `json:"message,omitempty"`
+	Changes  []change  `json:"changes,omitempty"`
+}
+
+type identity struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Namespace  string `json:"namespace"`
+	Name       string `json:"name"`
+}
+
+type change struct {
+	Path   string `json:"path"`
+	Before any    `json:"before,omitempty"`
+	After  any    `json:"after,omitempty"`
+}
+
+func write(w io.Writer, entries []report.Entry) error {
+	doc := document{Results: make([]result, 0, len(entries))}
+	for _, e := range entries {
+		r := result{
+			Policy: e.Policy.ID.Name, Rule: e.Rule, Result: e.Outcome.Status(), Message: e.Message,
+			File: e.Origin.File, Line: e.Origin.Line,
+		}
+		if e.Err != nil && r.Message == "" {
+			r.Message = e.Err.Error()
+		}
+		if id := e.Resource; id.Kind.Kind != "" {
+			r.Resource = &identity{id.Kind.APIVersion(), id.Kind.Kind, id.Namespace, id.Name}
+		}
+		for _, c := range e.Changes {
+			r.Changes = append(r.Changes, change{c.Path.String(), c.Before, c.After})
+		}
+		doc.Results = append(doc.Results, r)
+	}
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(doc)
+}
