@@ -101,7 +101,12 @@ func (g *guard) entryFor(host string) (string, bool) {
 // HTTP to hosts that are not known to be insecure.
 func (g *guard) checkRequest(req *http.Request) error {
 	host := req.URL.Host
-	if _, ok := g.entryFor(host); !ok {
+	port := map[string]string{"http": ":80", "https": ":443"}[req.URL.Scheme]
+	_, ok := g.entryFor(host)
+	if !ok && req.URL.Port() == "" {
+		_, ok = g.entryFor(host + port)
+	}
+	if !ok {
 		return refuse("host %s may not be reached: add it to network.allow (--allow-host)", host)
 	}
 	switch req.URL.Scheme {

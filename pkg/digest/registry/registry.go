@@ -389,6 +389,8 @@ func explain(ref name.Reference, err error) error {
 		case http.StatusUnauthorized, http.StatusForbidden:
 			return fmt.Errorf("ask the registry for %s: %w (log in with `docker login %s`, or check that the image exists)",
 				ref.Name(), err, ref.Context().RegistryStr())
+		case http.StatusTooManyRequests:
+			return fmt.Errorf("ask the registry for %s: %w (log in for a higher limit, ask a mirror, or lock the image)", ref.Name(), err)
 		case http.StatusNotFound:
 			return fmt.Errorf("ask the registry for %s: no such image: %w", ref.Name(), err)
 		}
