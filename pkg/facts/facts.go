@@ -105,11 +105,13 @@ func (f *Facts) Clone() *Facts {
 	return &c
 }
 
-// AddResources makes rs known to lookups; a later one replaces an earlier one
-// of the same group, kind, namespace and name.
+// AddResources makes rs known to lookups, as they are now: a later Update of
+// one is not seen. A later one replaces an earlier one of the same group, kind,
+// namespace and name.
 func (f *Facts) AddResources(rs ...*resource.Resource) {
 	for _, r := range rs {
-		f.add(r.ID(), sync.OnceValues(r.Object))
+		asRead := *r
+		f.add(r.ID(), sync.OnceValues(asRead.Object))
 	}
 }
 
