@@ -171,6 +171,7 @@ func TestMemoInspect(t *testing.T) {
 }
 
 func TestLimit(t *testing.T) {
+	gate, inside := make(chan struct{}), make(chan struct{}, 20)
 	var running, most atomic.Int32
 	enter := func() {
 		n := running.Add(1)
@@ -178,7 +179,6 @@ func TestLimit(t *testing.T) {
 		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 		}
 	}
-	gate, inside := make(chan struct{}), make(chan struct{}, 20)
 	r := digest.Limit(inspector{
 		resolve: func(_ context.Context, tag name.Tag) (name.Digest, error) {
 			enter()
