@@ -2,21 +2,46 @@ package resource
 
 import (
 	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
 
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 )
 
-var errTODO = errors.New("not built yet")
-
-// A Resource is one manifest. It is safe for concurrent reads; Update must not
-// run at the same time as anything else on the same resource.
+// A Resource is one manifest. It keeps the text it was read from, and reads it
+// again whenever it is asked something: that is faster than keeping a tree of
+// nodes for thousands of manifests. It is safe for concurrent reads; Update
+// must not run at the same time as anything else on the same resource.
 type Resource struct {
-	id     ID
-	origin Origin
+	id          ID
+	origin      Origin
+	annotations []annotation
+
+	text string // as read, or as Update left it
+	// item: text is a list with one element, its dash included, as cut out of
+	// a List or ResourceList.
+	item bool
+	// function: the annotations of function runners are hidden from Object and
+	// survive Update.
+	function bool
+	// simple: the scanner reads text; otherwise yaml/v3 does.
+	simple bool
+	// canonical: text is what yaml/v3 writes.
+	canonical bool
+	changed   bool
+
+	source *source // nil for a resource made from values
+	// start and end are where text stood in the source.
+	start, end int
+	// glued is the length of what text has before its source: comments from
+	// documents that hold nothing else.
+	glued int
 }
 
-// Parse reads all documents of a file.
-func Parse(file string, data []byte) ([]*Resource, error) { return nil, errTODO }
+type annotation struct{ key, value string }
 
 // ID returns the identity as it was read.
 func (r *Resource) ID() ID { return r.id }
@@ -24,39 +49,209 @@ func (r *Resource) ID() ID { return r.id }
 // Origin returns the place r was read from.
 func (r *Resource) Origin() Origin { return r.origin }
 
-// Object returns the JSON view.
-func (r *Resource) Object() (Object, error) { return nil, errTODO }
-
-// Update edits the YAML so that it says after.
-func (r *Resource) Update(after Object) error { return errTODO }
-
-// Line returns the line of the deepest existing ancestor of p.
-func (r *Resource) Line(p fieldpath.Path) int { return 0 }
-
 // Changed reports whether Update changed anything.
-func (r *Resource) Changed() bool { return false }
+func (r *Resource) Changed() bool { return r.changed }
 
-// Annotation returns the value of an annotation, "" when it is not there.
-func (r *Resource) Annotation(key string) string { return "" }
-
-// LocalConfig reports whether r only exists on the client.
-func (r *Resource) LocalConfig() bool { return false }
-
-// AppendYAML appends the text of the document.
-func (r *Resource) AppendYAML(dst []byte) ([]byte, error) { return dst, errTODO }
-
-// New makes a resource from values.
-func New(o Object) (*Resource, error) { return nil, errTODO }
-
-// A Change is one field that differs. Before is nil for an added field, After
-// is nil for a removed one.
-type Change struct {
-	Path          fieldpath.Path
-	Before, After any
+// Annotation returns the value of an annotation as it was read, also of one
+// that Object hides; "" when it is not there.
+func (r *Resource) Annotation(key string) string {
+	v, _ := r.annotation(key)
+	return v
 }
 
-// Diff lists the fields that differ, in path order.
-func Diff(before, after Object) []Change { return nil }
+func (r *Resource) annotation(key string) (string, bool) {
+	for _, a := range r.annotations {
+		if a.key == key {
+			return a.value, true
+		}
+	}
+	return "", false
+}
 
-// ClusterScoped reports whether k is known to have no namespace.
-func ClusterScoped(k Kind) bool { return false }
+// LocalConfig reports whether r only exists on the client and never reaches a
+// cluster: it has the annotation config.kubernetes.io/local-config with any
+// value but "false", which is how kustomize decides.
+func (r *Resource) LocalConfig() bool {
+	v, ok := r.annotation("config.kubernetes.io/local-config")
+	return ok && v != "false"
+}
+
+// Object returns the manifest as plain JSON values, by the rules of
+// sigs.k8s.io/yaml, which kubectl and the API server follow: yes, on and y are
+// true, dates are strings, whole numbers are int64. A key that is there twice
+// is an error. Of the items of a ResourceList, the annotations that function
+// runners add are left out. Every call returns values of its own.
+func (r *Resource) Object() (Object, error) {
+	o, err := r.object()
+	if err == nil && r.function {
+		hideRunnerAnnotations(o)
+	}
+	return o, err
+}
+
+var trees = sync.Pool{New: func() any { return new(tree) }}
+
+// object returns all values, those for runners included.
+func (r *Resource) object() (Object, error) {
+	var v any
+	var err error
+	if r.simple {
+		t := trees.Get().(*tree)
+		defer trees.Put(t)
+		if scanErr := t.scanDocument(r.text, r.item); scanErr != nil {
+			return nil, r.fault(scanErr)
+		}
+		root := int32(0)
+		if r.item {
+			root = t.nodes[0].first
+		}
+		v, err = t.object(root)
+	} else {
+		n, decodeErr := decodeNode(r.text, r.item)
+		if decodeErr != nil {
+			return nil, r.fault(decodeErr)
+		}
+		v, err = nodeObject(n)
+	}
+	if err != nil {
+		return nil, r.fault(err)
+	}
+	o, ok := v.(map[string]any)
+	if !ok {
+		return nil, r.fault(fmt.Errorf("expected a map, found %s", describe(v)))
+	}
+	return o, nil
+}
+
+// Line returns the line of the deepest part of p that exists, counted in the
+// file that r was read from; 0 when it is not known.
+func (r *Resource) Line(p fieldpath.Path) int {
+	if r.source == nil || r.changed {
+		return r.origin.Line // the text is not what the file holds
+	}
+	if !r.simple {
+		return r.nodeLine(p)
+	}
+	t := trees.Get().(*tree)
+	defer trees.Put(t)
+	if t.scanDocument(r.text, r.item) != nil {
+		return r.origin.Line
+	}
+	n := int32(0)
+	if r.item {
+		n = t.nodes[0].first
+	}
+	at := t.nodes[n].val
+	if r.item {
+		at = t.nodes[n].start
+	}
+	for _, step := range p {
+		if step.IsIndex() {
+			if t.nodes[n].kind != listNode || step.Index() >= int(t.nodes[n].size) {
+				break
+			}
+			n = t.nodes[n].first
+			for range step.Index() {
+				n = t.nodes[n].next
+			}
+		} else if n = t.child(n, step.Key()); n == 0 {
+			break
+		}
+		at = t.nodes[n].start
+	}
+	return r.line(int(at))
+}
+
+// line turns an offset in the text into a line of the file.
+func (r *Resource) line(offset int) int {
+	if r.source == nil {
+		return 0
+	}
+	return r.source.line(r.start + max(offset-r.glued, 0))
+}
+
+// lineOf turns a line of the text, counted from 1, into a line of the file.
+func (r *Resource) lineOf(n int) int {
+	if r.source == nil {
+		return 0
+	}
+	return r.source.line(r.start) + max(n-1-strings.Count(r.text[:r.glued], "\n"), 0)
+}
+
+// nodeLine is Line for what the scanner does not read.
+func (r *Resource) nodeLine(p fieldpath.Path) int {
+	n, err := decodeNode(r.text, r.item)
+	if err != nil {
+		return r.origin.Line
+	}
+	line := n.Line
+	for _, step := range p {
+		n = resolveAlias(n)
+		found := false
+		if step.IsIndex() {
+			if found = isSequence(n) && step.Index() < len(n.Content); found {
+				n = n.Content[step.Index()]
+				line = n.Line
+			}
+		} else if isMapping(n) {
+			for i := 0; i+1 < len(n.Content) && !found; i += 2 {
+				if key, err := nodeKey(n.Content[i]); err == nil && key == step.Key() {
+					line = n.Content[i].Line
+					n = n.Content[i+1]
+					found = true
+				}
+			}
+		}
+		if !found {
+			break
+		}
+	}
+	return r.lineOf(line)
+}
+
+// fault names file and line of an error of the scanner or of yaml/v3.
+func (r *Resource) fault(err error) error {
+	at := Origin{File: r.origin.File, Line: r.origin.Line}
+	var scan *scanError
+	var node *nodeError
+	switch {
+	case errors.As(err, &scan):
+		at.Line = r.line(scan.offset)
+	case errors.As(err, &node):
+		at.Line, err = r.lineOf(node.line), node.err
+	default:
+		text := strings.TrimPrefix(err.Error(), "yaml: ")
+		if m := yamlLine().FindStringSubmatch(text); m != nil {
+			n, _ := strconv.Atoi(m[1])
+			at.Line = r.lineOf(n)
+			text = strings.TrimPrefix(text, m[0])
+		}
+		err = errors.New(text)
+	}
+	if where := at.String(); where != "" {
+		return fmt.Errorf("%s: %w", where, err)
+	}
+	return err
+}
+
+var yamlLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^line (\d+): `) })
+
+// describe names the JSON type of v for error messages.
+func describe(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "null"
+	case map[string]any:
+		return "a map"
+	case []any:
+		return "a list"
+	case string:
+		if len(v) > 40 {
+			v = v[:40] + "..."
+		}
+		return fmt.Sprintf("the text %q", v)
+	case bool:
+		return fmt.Sprintf("the boolean %v", v)
+	}
+	return fmt.Sprintf("the number %v", v)
+}

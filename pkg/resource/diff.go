@@ -1,0 +1,131 @@
+package resource
+
+import (
+	"slices"
+
+	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
+)
+
+// A Change is one field that differs. Before is nil for an added field, After
+// is nil for a removed one; Added and Removed tell them from a null.
+type Change struct {
+	Path          fieldpath.Path
+	Before, After any
+	kind          changeKind
+}
+
+type changeKind uint8
+
+const (
+	replaced changeKind = iota
+	added
+	removed
+)
+
+// Added reports whether the field was not there before.
+func (c Change) Added() bool { return c.kind == added }
+
+// Removed reports whether the field is no longer there.
+func (c Change) Removed() bool { return c.kind == removed }
+
+// Diff lists the fields that differ, in path order. A subtree that was added
+// or removed is one change. List elements that are maps are paired by the
+// field that Kubernetes merges them by (name, containerPort, mountPath, ...),
+// all others by equality. Paths count in the after list, for removed elements
+// in the before list. A list whose elements only changed places is one change.
+// Values are shared with before and after.
+func Diff(before, after Object) []Change {
+	var d differ
+	d.maps(before, after)
+	slices.SortStableFunc(d.changes, func(a, b Change) int { return fieldpath.Compare(a.Path, b.Path) })
+	return d.changes
+}
+
+type differ struct {
+	path    fieldpath.Path // reused
+	changes []Change
+}
+
+func (d *differ) add(kind changeKind, before, after any) {
+	d.changes = append(d.changes, Change{Path: slices.Clone(d.path), Before: before, After: after, kind: kind})
+}
+
+func (d *differ) at(s fieldpath.Step, f func()) {
+	d.path = append(d.path, s)
+	f()
+	d.path = d.path[:len(d.path)-1]
+}
+
+func (d *differ) values(before, after any) {
+	if equal(before, after) {
+		return
+	}
+	switch b := before.(type) {
+	case map[string]any:
+		if a, ok := after.(map[string]any); ok {
+			d.maps(b, a)
+			return
+		}
+	case []any:
+		if a, ok := after.([]any); ok {
+			d.lists(b, a)
+			return
+		}
+	}
+	d.add(replaced, before, after)
+}
+
+func (d *differ) maps(before, after map[string]any) {
+	for _, k := range sortedKeys(before) {
+		d.at(fieldpath.Key(k), func() {
+			if v, ok := after[k]; ok {
+				d.values(before[k], v)
+			} else {
+				d.add(removed, before[k], nil)
+			}
+		})
+	}
+	for _, k := range sortedKeys(after) {
+		if _, ok := before[k]; !ok {
+			d.at(fieldpath.Key(k), func() { d.add(added, nil, after[k]) })
+		}
+	}
+}
+
+func (d *differ) lists(before, after []any) {
+	pairs := align(before, after)
+	if !increasing(pairs) {
+		d.add(replaced, before, after)
+		return
+	}
+	kept := make([]bool, len(before))
+	for j, i := range pairs {
+		d.at(fieldpath.Index(j), func() {
+			if i < 0 {
+				d.add(added, nil, after[j])
+			} else {
+				kept[i] = true
+				d.values(before[i], after[j])
+			}
+		})
+	}
+	for i, v := range before {
+		if !kept[i] {
+			d.at(fieldpath.Index(i), func() { d.add(removed, v, nil) })
+		}
+	}
+}
+
+// increasing reports whether the paired elements kept their order.
+func increasing(pairs []int) bool {
+	last := -1
+	for _, i := range pairs {
+		if i >= 0 {
+			if i < last {
+				return false
+			}
+			last = i
+		}
+	}
+	return true
+}

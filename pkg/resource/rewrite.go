@@ -1,0 +1,233 @@
+package resource
+
+import (
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// rewritten edits the nodes of yaml/v3 and writes the whole text anew. It is
+// for the texts that the scanner can't read. Anchors are kept when that gives
+// the right values; otherwise every alias and merge key becomes what it stands
+// for.
+func (r *Resource) rewritten(before, after Object) (string, error) {
+	text := ""
+	for _, expand := range []bool{false, true} {
+		doc, err := decodeDocument(r.text)
+		if err != nil {
+			return "", err
+		}
+		root := doc.Content[0]
+		if r.item {
+			root = root.Content[0]
+		}
+		if expand {
+			expandAliases(root)
+		}
+		editNode(root, before, after)
+		out, err := encodeNode(doc, !r.item && wideLists(r.text))
+		if err != nil {
+			return "", err
+		}
+		text = string(out)
+		probe := *r
+		if probe.says(text, after) {
+			break
+		}
+	}
+	return text, nil
+}
+
+// wideLists reports whether the lists of a text are indented below their keys.
+func wideLists(text string) bool {
+	keyIndent := -1 // of the line before, if it ends in a colon
+	for line := range strings.Lines(text) {
+		trimmed := strings.TrimLeft(line, " ")
+		indent := len(line) - len(trimmed)
+		if keyIndent >= 0 && strings.HasPrefix(trimmed, "- ") {
+			return indent > keyIndent
+		}
+		keyIndent = -1
+		if strings.HasSuffix(strings.TrimRight(trimmed, " \n"), ":") && trimmed[0] != '#' {
+			keyIndent = indent + 2*strings.Count(trimmed[:len(trimmed)-len(strings.TrimLeft(trimmed, "- "))], "-")
+		}
+	}
+	return false
+}
+
+func isMapping(n *yaml.Node) bool  { return n.Kind == yaml.MappingNode }
+func isSequence(n *yaml.Node) bool { return n.Kind == yaml.SequenceNode }
+
+func resolveAlias(n *yaml.Node) *yaml.Node {
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	return n
+}
+
+// expandAliases replaces every alias and merge key below n by what it stands
+// for, and drops the anchors. Expansion is bounded: n was evaluated before.
+func expandAliases(n *yaml.Node) {
+	if n.Kind == yaml.AliasNode {
+		v, err := nodeObject(n)
+		if err != nil {
+			return
+		}
+		fresh := newNode(v)
+		fresh.HeadComment, fresh.LineComment, fresh.FootComment = n.HeadComment, n.LineComment, n.FootComment
+		*n = *fresh
+		return
+	}
+	merges := false
+	if isMapping(n) {
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			merges = merges || isMerge(n.Content[i])
+		}
+	}
+	if merges {
+		v, err := nodeObject(n)
+		all, ok := v.(map[string]any)
+		if err != nil || !ok {
+			return
+		}
+		var kept []*yaml.Node
+		seen := map[string]bool{}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if k, err := nodeKey(n.Content[i]); err == nil && !isMerge(n.Content[i]) {
+				seen[k] = true
+				if value, err := nodeObject(n.Content[i+1]); err != nil || !equal(value, all[k]) {
+					n.Content[i+1] = newNode(all[k])
+				}
+				kept = append(kept, n.Content[i], n.Content[i+1])
+			}
+		}
+		for _, k := range orderedKeys(all) {
+			if !seen[k] {
+				kept = append(kept, newNode(k), newNode(all[k]))
+			}
+		}
+		n.Content = kept
+	}
+	for _, c := range n.Content {
+		expandAliases(c)
+	}
+	n.Anchor = ""
+}
+
+// editNode makes n say after, where it says before.
+func editNode(n *yaml.Node, before, after any) {
+	if equal(before, after) {
+		return
+	}
+	switch after := after.(type) {
+	case map[string]any:
+		if b, ok := before.(map[string]any); ok && isMapping(n) {
+			editMapping(n, b, after)
+			return
+		}
+	case []any:
+		if b, ok := before.([]any); ok && isSequence(n) && len(n.Content) == len(b) {
+			old := n.Content
+			n.Content = nil
+			for j, i := range align(b, after) {
+				if i < 0 {
+					n.Content = append(n.Content, newNode(after[j]))
+					continue
+				}
+				editNode(old[i], b[i], after[j])
+				n.Content = append(n.Content, old[i])
+			}
+			if len(n.Content) > 0 && len(old) == 0 {
+				n.Style &^= yaml.FlowStyle
+			}
+			return
+		}
+	}
+	fresh := newNode(after)
+	fresh.HeadComment, fresh.LineComment, fresh.FootComment = n.HeadComment, n.LineComment, n.FootComment
+	const quotes = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle
+	if n.Kind == yaml.ScalarNode && fresh.Kind == yaml.ScalarNode && fresh.Tag == "!!str" && fresh.Style == 0 {
+		fresh.Style = n.Style & quotes
+	}
+	if n.Kind != yaml.AliasNode {
+		fresh.Anchor = n.Anchor
+	}
+	*n = *fresh
+}
+
+func editMapping(n *yaml.Node, before, after map[string]any) {
+	if len(n.Content) == 0 {
+		n.Style &^= yaml.FlowStyle
+	}
+	var kept []*yaml.Node
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, v := n.Content[i], n.Content[i+1]
+		if isMerge(k) {
+			kept = append(kept, k, v)
+			continue
+		}
+		key, err := nodeKey(k)
+		if err != nil {
+			kept = append(kept, k, v)
+			continue
+		}
+		seen[key] = true
+		if value, ok := after[key]; ok {
+			editNode(v, before[key], value)
+			kept = append(kept, k, v)
+		}
+	}
+	for _, key := range orderedKeys(after) {
+		if old, ok := before[key]; !seen[key] && (!ok || !equal(old, after[key])) {
+			kept = append(kept, newNode(key), newNode(after[key]))
+		}
+	}
+	n.Content = kept
+}
+
+// newNode returns a node for a JSON value, written as Update writes it.
+func newNode(v any) *yaml.Node {
+	switch v := v.(type) {
+	case map[string]any:
+		n := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+		for _, k := range orderedKeys(v) {
+			n.Content = append(n.Content, newNode(k), newNode(v[k]))
+		}
+		return n
+	case []any:
+		n := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
+		for _, e := range v {
+			n.Content = append(n.Content, newNode(e))
+		}
+		return n
+	case string:
+		n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: v}
+		switch {
+		case literalFits(v):
+			n.Style = yaml.LiteralStyle
+		case !readsAsString(v) || strings.IndexByte(v, '\n') >= 0:
+			n.Style = yaml.DoubleQuotedStyle
+		}
+		return n
+	}
+	b, err := layout{}.appendScalar(nil, v, plainStyle, false)
+	if err != nil {
+		b = []byte("null") // the comparison with the wanted values finds it
+	}
+	n := &yaml.Node{Kind: yaml.ScalarNode, Value: string(b)}
+	switch v.(type) {
+	case nil:
+		n.Tag = "!!null"
+	case bool:
+		n.Tag = "!!bool"
+	case float64:
+		n.Tag = "!!float"
+		if strings.Trim(n.Value, "-0123456789") == "" {
+			n.Tag = "!!int"
+		}
+	default:
+		n.Tag = "!!int"
+	}
+	return n
+}

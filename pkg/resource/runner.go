@@ -1,0 +1,77 @@
+package resource
+
+import (
+	"maps"
+	"strings"
+)
+
+// runnerAnnotation reports whether an annotation was added by the runner of a
+// function for its own use. Policies must not see it: it is gone before
+// anything reaches a cluster.
+func runnerAnnotation(key string) bool {
+	switch key {
+	case "config.kubernetes.io/index", "config.kubernetes.io/path", "config.kubernetes.io/origin",
+		"config.k8s.io/id", "alpha.config.kubernetes.io/transformations":
+		return true
+	}
+	return strings.HasPrefix(key, "internal.config.kubernetes.io/") ||
+		strings.HasPrefix(key, "kustomize.config.k8s.io/")
+}
+
+// hideRunnerAnnotations removes the runner annotations of an object, and the
+// maps that they leave empty.
+func hideRunnerAnnotations(o Object) {
+	meta, ok := o["metadata"].(map[string]any)
+	if !ok {
+		return
+	}
+	all, ok := meta["annotations"].(map[string]any)
+	if !ok || len(all) == 0 {
+		return
+	}
+	maps.DeleteFunc(all, func(k string, _ any) bool { return runnerAnnotation(k) })
+	if len(all) == 0 {
+		delete(meta, "annotations")
+	}
+}
+
+// keepRunnerAnnotations returns after with the runner annotations of before.
+func keepRunnerAnnotations(before, after Object) Object {
+	meta, _ := before["metadata"].(map[string]any)
+	all, _ := meta["annotations"].(map[string]any)
+	kept := map[string]any{}
+	for k, v := range all {
+		if runnerAnnotation(k) {
+			kept[k] = v
+		}
+	}
+	afterMeta, ok := after["metadata"].(map[string]any)
+	if !ok && after["metadata"] != nil {
+		return after
+	}
+	afterAll, ok := afterMeta["annotations"].(map[string]any)
+	if !ok && afterMeta["annotations"] != nil {
+		return after
+	}
+	out := maps.Clone(after)
+	outMeta := maps.Clone(afterMeta)
+	outAll := maps.Clone(afterAll)
+	// What a policy sets under such a name is not for it to set.
+	maps.DeleteFunc(outAll, func(k string, _ any) bool { return runnerAnnotation(k) })
+	if len(kept) > 0 {
+		if outMeta == nil {
+			outMeta = map[string]any{}
+		}
+		if outAll == nil {
+			outAll = map[string]any{}
+		}
+		maps.Copy(outAll, kept)
+	}
+	if outAll != nil {
+		outMeta["annotations"] = outAll
+	}
+	if outMeta != nil {
+		out["metadata"] = outMeta
+	}
+	return out
+}
