@@ -4,14 +4,14 @@
 package decode
 
 import (
-	"cmp"
+	"encoding"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -21,200 +21,370 @@ import (
 // A Fault is one place where a value does not fit its type.
 type Fault struct {
 	Path    fieldpath.Path
-	Message string // what was expected and what was found
+	Message string
 }
 
-// Strict stores value, which consists of plain JSON values, in into, a pointer
-// to a struct with json tags. It returns every fault in path order; fields
-// without one are stored all the same.
+// Strict decodes value, which consists of map[string]any, []any, string, bool,
+// int64, float64 and nil, into the Go value that into points at. It follows
+// the json tags, embedded structs and UnmarshalJSON methods of the types, with
+// the strictness of the API server: names are case-sensitive, a number is not
+// a string, 1.5 is not an integer, and a field without a place is a fault. A
+// null leaves a field as it is.
 //
-// It is as strict as the API server: names are case-sensitive, unknown fields
-// are faults, and a number is no string. null leaves a field at its zero
-// value. Embedded structs without a name count as part of the outer one; types
-// with an UnmarshalJSON method decode themselves; any takes the value as it
-// is, shared with the input.
+// It goes on after a fault, and returns all of them in path order; what fits
+// is decoded. Fields of type any share memory with value.
 func Strict(value any, into any) []Fault {
-	d := &decoder{}
-	d.decode(nil, value, reflect.ValueOf(into).Elem())
+	d := decoder{}
+	v := reflect.ValueOf(into)
+	if v.Kind() != reflect.Pointer || v.IsNil() {
+		panic(fmt.Sprintf("decode.Strict needs a pointer to decode into, got %T", into))
+	}
+	d.decode(value, v.Elem())
 	slices.SortStableFunc(d.faults, func(a, b Fault) int { return fieldpath.Compare(a.Path, b.Path) })
 	return d.faults
 }
 
-type decoder struct{ faults []Fault }
-
-func (d *decoder) fault(at fieldpath.Path, format string, args ...any) {
-	d.faults = append(d.faults, Fault{Path: at, Message: fmt.Sprintf(format, args...)})
+type decoder struct {
+	path   fieldpath.Path // reused
+	faults []Fault
 }
 
-var unmarshaler = reflect.TypeFor[json.Unmarshaler]()
+func (d *decoder) fault(format string, args ...any) {
+	d.faults = append(d.faults, Fault{slices.Clone(d.path), fmt.Sprintf(format, args...)})
+}
 
-func (d *decoder) decode(at fieldpath.Path, value any, into reflect.Value) {
+func (d *decoder) mismatch(expected string, value any) {
+	d.fault("expected %s, found %s", expected, describe(value))
+}
+
+func (d *decoder) below(s fieldpath.Step, f func()) {
+	d.path = append(d.path, s)
+	f()
+	d.path = d.path[:len(d.path)-1]
+}
+
+var (
+	jsonUnmarshaler = reflect.TypeFor[json.Unmarshaler]()
+	textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
+	rawMessage      = reflect.TypeFor[json.RawMessage]()
+)
+
+func (d *decoder) decode(value any, v reflect.Value) {
 	if value == nil {
+		switch v.Kind() {
+		case reflect.Interface, reflect.Pointer, reflect.Map, reflect.Slice:
+			v.SetZero()
+		}
 		return
 	}
-	t := into.Type()
-	if t.Kind() != reflect.Pointer && reflect.PointerTo(t).Implements(unmarshaler) {
-		d.custom(at, value, into)
+	t := v.Type()
+	if t == rawMessage || t.Kind() != reflect.Pointer && reflect.PointerTo(t).Implements(jsonUnmarshaler) {
+		d.custom(value, v)
+		return
+	}
+	if t.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			v.Set(reflect.New(t.Elem()))
+		}
+		d.decode(value, v.Elem())
+		return
+	}
+	if s, ok := value.(string); ok && reflect.PointerTo(t).Implements(textUnmarshaler) {
+		if err := v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(s)); err != nil {
+			d.fault("%v", err)
+		}
 		return
 	}
 	switch t.Kind() {
-	case reflect.Pointer:
-		if into.IsNil() {
-			into.Set(reflect.New(t.Elem()))
-		}
-		d.decode(at, value, into.Elem())
 	case reflect.Interface:
-		into.Set(reflect.ValueOf(value))
+		if t.NumMethod() > 0 {
+			panic(fmt.Sprintf("decode.Strict can't decode into %v", t))
+		}
+		v.Set(reflect.ValueOf(value))
 	case reflect.Struct:
-		d.object(at, value, into)
+		m, ok := value.(map[string]any)
+		if !ok {
+			d.mismatch("a map", value)
+			return
+		}
+		d.structure(m, v)
 	case reflect.Map:
 		m, ok := value.(map[string]any)
 		if !ok {
-			d.wrong(at, value, t)
+			d.mismatch("a map", value)
 			return
 		}
-		out := reflect.MakeMapWithSize(t, len(m))
-		for _, k := range slices.Sorted(maps.Keys(m)) {
-			elem := reflect.New(t.Elem()).Elem()
-			d.decode(at.Key(k), m[k], elem)
-			out.SetMapIndex(reflect.ValueOf(k).Convert(t.Key()), elem)
-		}
-		into.Set(out)
+		d.mapping(m, v)
 	case reflect.Slice:
-		list, ok := value.([]any)
+		l, ok := value.([]any)
 		if !ok {
-			d.wrong(at, value, t)
+			d.mismatch("a list", value)
 			return
 		}
-		out := reflect.MakeSlice(t, len(list), len(list))
-		for i, v := range list {
-			d.decode(at.Index(i), v, out.Index(i))
+		v.Set(reflect.MakeSlice(t, len(l), len(l)))
+		for i, e := range l {
+			d.below(fieldpath.Index(i), func() { d.decode(e, v.Index(i)) })
 		}
-		into.Set(out)
-	default:
-		if !scalar(value, into) {
-			d.wrong(at, value, t)
+	case reflect.String:
+		if s, ok := value.(string); ok {
+			v.SetString(s)
+			return
 		}
-	}
-}
-
-// scalar stores a string, bool or number and reports whether it fits.
-func scalar(value any, into reflect.Value) bool {
-	switch v := value.(type) {
-	case string:
-		if into.Kind() != reflect.String {
-			return false
+		switch value.(type) {
+		case map[string]any, []any:
+			d.mismatch("a string", value)
+		default:
+			d.fault("expected a string, found %s; quote it", describe(value))
 		}
-		into.SetString(v)
-	case bool:
-		if into.Kind() != reflect.Bool {
-			return false
+	case reflect.Bool:
+		if b, ok := value.(bool); ok {
+			v.SetBool(b)
+			return
 		}
-		into.SetBool(v)
-	case int64:
-		return number(v, into)
-	case int:
-		return number(int64(v), into)
-	case float64:
-		if into.CanFloat() {
-			into.SetFloat(v)
+		d.mismatch("true or false", value)
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		d.integer(value, v, func(i int64) bool {
+			if v.OverflowInt(i) {
+				return false
+			}
+			v.SetInt(i)
 			return true
+		})
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		d.integer(value, v, func(i int64) bool {
+			if i < 0 || v.OverflowUint(uint64(i)) {
+				return false
+			}
+			v.SetUint(uint64(i))
+			return true
+		})
+	case reflect.Float32, reflect.Float64:
+		switch n := value.(type) {
+		case int64:
+			v.SetFloat(float64(n))
+		case float64:
+			v.SetFloat(n)
+		default:
+			d.mismatch("a number", value)
 		}
-		if v != math.Trunc(v) || math.Abs(v) >= 1<<63 {
-			return false
-		}
-		return number(int64(v), into)
 	default:
-		return false
+		panic(fmt.Sprintf("decode.Strict can't decode into %v", t))
 	}
-	return true
 }
 
-func number(v int64, into reflect.Value) bool {
+func (d *decoder) integer(value any, v reflect.Value, set func(int64) bool) {
+	i, ok := value.(int64)
+	if f, isFloat := value.(float64); isFloat && f == math.Trunc(f) && math.Abs(f) < 1<<63 {
+		i, ok = int64(f), true
+	}
 	switch {
-	case into.CanInt() && !into.OverflowInt(v):
-		into.SetInt(v)
-	case into.CanUint() && v >= 0 && !into.OverflowUint(uint64(v)):
-		into.SetUint(uint64(v))
-	case into.CanFloat():
-		into.SetFloat(float64(v))
-	default:
-		return false
+	case !ok:
+		d.mismatch("an integer", value)
+	case !set(i):
+		d.fault("the integer %d is out of range", i)
 	}
-	return true
 }
 
-// custom lets a type decode itself from JSON text.
-func (d *decoder) custom(at fieldpath.Path, value any, into reflect.Value) {
+// custom lets UnmarshalJSON decode. What it says of the path inside the value
+// is lost, so the fault is about the whole value.
+func (d *decoder) custom(value any, v reflect.Value) {
 	text, err := json.Marshal(value)
 	if err == nil {
-		err = into.Addr().Interface().(json.Unmarshaler).UnmarshalJSON(text)
+		err = json.Unmarshal(text, v.Addr().Interface())
 	}
-	if err != nil {
-		d.fault(at, "%v", err)
-	}
-}
-
-func (d *decoder) object(at fieldpath.Path, value any, into reflect.Value) {
-	m, ok := value.(map[string]any)
-	if !ok {
-		d.wrong(at, value, into.Type())
+	if err == nil {
 		return
 	}
-	known := fieldsOf(into.Type())
-	for _, k := range slices.Sorted(maps.Keys(m)) {
-		index, ok := known[k]
-		if !ok {
-			d.fault(at.Key(k), "unknown field %q%s", k, suggest(k, known))
-			continue
-		}
-		field, err := into.FieldByIndexErr(index)
-		if err != nil { // an embedded pointer that is nil
-			field = allocate(into, index)
-		}
-		d.decode(at.Key(k), m[k], field)
+	var wrongType *json.UnmarshalTypeError
+	if errors.As(err, &wrongType) && wrongType.Field == "" {
+		d.mismatch(goKind(wrongType.Type), value)
+		return
 	}
+	d.fault("%v", err)
 }
 
-func allocate(v reflect.Value, index []int) reflect.Value {
-	for _, i := range index {
-		if v.Kind() == reflect.Pointer {
-			if v.IsNil() {
-				v.Set(reflect.New(v.Type().Elem()))
-			}
-			v = v.Elem()
-		}
-		v = v.Field(i)
-	}
-	return v
-}
-
-func (d *decoder) wrong(at fieldpath.Path, value any, want reflect.Type) {
-	d.fault(at, "expected %s, found %s", describeType(want), Describe(value))
-}
-
-func describeType(t reflect.Type) string {
+// goKind names a Go type in the words of YAML.
+func goKind(t reflect.Type) string {
 	switch t.Kind() {
-	case reflect.Slice:
-		return "a list"
-	case reflect.Map, reflect.Struct:
+	case reflect.Struct, reflect.Map:
 		return "a map"
+	case reflect.Slice, reflect.Array:
+		return "a list"
 	case reflect.String:
 		return "a string"
 	case reflect.Bool:
 		return "true or false"
 	case reflect.Float32, reflect.Float64:
 		return "a number"
-	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		return "a whole number that is not negative"
 	}
-	return "a whole number"
+	return "an integer"
 }
 
-// Describe says in words what kind of JSON value v is, with the value itself
-// when it is a short scalar.
-func Describe(v any) string {
-	switch v := v.(type) {
+func (d *decoder) mapping(m map[string]any, v reflect.Value) {
+	t := v.Type()
+	if t.Key().Kind() != reflect.String {
+		panic(fmt.Sprintf("decode.Strict can't decode into %v: its keys are not strings", t))
+	}
+	if v.IsNil() {
+		v.Set(reflect.MakeMapWithSize(t, len(m)))
+	}
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		d.below(fieldpath.Key(k), func() {
+			e := reflect.New(t.Elem()).Elem()
+			d.decode(m[k], e)
+			v.SetMapIndex(reflect.ValueOf(k).Convert(t.Key()), e)
+		})
+	}
+}
+
+func (d *decoder) structure(m map[string]any, v reflect.Value) {
+	known := fieldsOf(v.Type())
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		d.below(fieldpath.Key(k), func() {
+			index, ok := known.index[k]
+			if !ok {
+				d.fault("%s", unknown(k, known.names))
+				return
+			}
+			d.decode(m[k], fieldByIndex(v, index))
+		})
+	}
+}
+
+// fieldByIndex returns a field, and makes the embedded structs on the way to
+// it.
+func fieldByIndex(v reflect.Value, index []int) reflect.Value {
+	for i, n := range index {
+		if i > 0 && v.Kind() == reflect.Pointer {
+			if v.IsNil() {
+				v.Set(reflect.New(v.Type().Elem()))
+			}
+			v = v.Elem()
+		}
+		v = v.Field(n)
+	}
+	return v
+}
+
+type fields struct {
+	index map[string][]int
+	names []string // sorted
+}
+
+var known sync.Map // reflect.Type to *fields
+
+func fieldsOf(t reflect.Type) *fields {
+	if f, ok := known.Load(t); ok {
+		return f.(*fields)
+	}
+	f := &fields{index: map[string][]int{}}
+	f.add(t, nil)
+	f.names = slices.Sorted(maps.Keys(f.index))
+	known.Store(t, f)
+	return f
+}
+
+// add collects the fields of t; those of embedded structs give way to those
+// of the struct itself.
+func (f *fields) add(t reflect.Type, prefix []int) {
+	var embedded []int
+	for i := range t.NumField() {
+		field := t.Field(i)
+		tag := field.Tag.Get("json")
+		name, options, _ := strings.Cut(tag, ",")
+		if tag == "-" {
+			continue
+		}
+		inner := field.Type
+		if inner.Kind() == reflect.Pointer {
+			inner = inner.Elem()
+		}
+		if field.Anonymous && inner.Kind() == reflect.Struct && name == "" || slices.Contains(strings.Split(options, ","), "inline") {
+			embedded = append(embedded, i)
+			continue
+		}
+		if !field.IsExported() {
+			continue
+		}
+		if name == "" {
+			name = field.Name
+		}
+		if _, ok := f.index[name]; !ok {
+			f.index[name] = slices.Concat(prefix, []int{i})
+		}
+	}
+	for _, i := range embedded {
+		inner := t.Field(i).Type
+		if inner.Kind() == reflect.Pointer {
+			inner = inner.Elem()
+		}
+		f.add(inner, slices.Concat(prefix, []int{i}))
+	}
+}
+
+// unknown says that a field has no place, and which one may be meant.
+func unknown(name string, names []string) string {
+	if near := nearest(name, names); near != "" {
+		return fmt.Sprintf("unknown field %q; did you mean %q?", name, near)
+	}
+	if len(names) == 0 {
+		return fmt.Sprintf("unknown field %q; there are no fields here", name)
+	}
+	if len(names) <= 12 {
+		return fmt.Sprintf("unknown field %q; expected %s", name, oneOf(names))
+	}
+	return fmt.Sprintf("unknown field %q", name)
+}
+
+func oneOf(names []string) string {
+	if len(names) == 1 {
+		return names[0]
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
+}
+
+// nearest returns the name that differs least from name, "" if all differ too
+// much to be meant.
+func nearest(name string, names []string) string {
+	best, bestDistance := "", 1+len(name)/3
+	for _, n := range names {
+		if strings.EqualFold(n, name) {
+			return n
+		}
+		if d := distance(strings.ToLower(name), strings.ToLower(n)); d < bestDistance || d == bestDistance && best == "" {
+			best, bestDistance = n, d
+		}
+	}
+	return best
+}
+
+// distance counts the letters to insert, delete, replace or swap with their
+// neighbour to get from a to b.
+func distance(a, b string) int {
+	before, prev, cur := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range prev {
+		prev[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		cur[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			cur[j] = min(prev[j]+1, cur[j-1]+1, prev[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				cur[j] = min(cur[j], before[j-2]+1)
+			}
+		}
+		before, prev, cur = prev, cur, before
+	}
+	return prev[len(b)]
+}
+
+// describe names the type of a value in the words of YAML.
+func describe(value any) string {
+	switch v := value.(type) {
 	case nil:
 		return "null"
 	case map[string]any:
@@ -222,85 +392,12 @@ func Describe(v any) string {
 	case []any:
 		return "a list"
 	case string:
-		if len(v) > 40 {
-			v = v[:37] + "..."
+		if r := []rune(v); len(r) > 40 {
+			v = string(r[:40]) + "..."
 		}
 		return fmt.Sprintf("the string %q", v)
 	case bool:
-		return fmt.Sprint(v)
-	case float64:
-		return "the number " + strconv.FormatFloat(v, 'f', -1, 64)
+		return fmt.Sprintf("the boolean %t", v)
 	}
-	return fmt.Sprintf("the number %v", v)
-}
-
-// fields maps the JSON names of a struct to field indices.
-type fields map[string][]int
-
-var cache sync.Map // reflect.Type -> fields
-
-func fieldsOf(t reflect.Type) fields {
-	if f, ok := cache.Load(t); ok {
-		return f.(fields)
-	}
-	out := fields{}
-	for _, f := range reflect.VisibleFields(t) {
-		if !f.IsExported() {
-			continue
-		}
-		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-		embedded := f.Anonymous && (name == "" || strings.Contains(options, "inline"))
-		if name == "-" || embedded {
-			continue
-		}
-		if name == "" {
-			name = f.Name
-		}
-		if old, ok := out[name]; !ok || len(f.Index) < len(old) {
-			out[name] = f.Index
-		}
-	}
-	cache.Store(t, out)
-	return out
-}
-
-// suggest names the known field nearest to an unknown one, or all when they
-// are few.
-func suggest(name string, known fields) string {
-	names := slices.Sorted(maps.Keys(known))
-	if len(names) == 0 {
-		return ""
-	}
-	nearest := slices.MinFunc(names, func(a, b string) int {
-		return cmp.Compare(distance(name, a), distance(name, b))
-	})
-	if d := distance(name, nearest); d <= max(2, len(name)/3) && d < len(name) {
-		return fmt.Sprintf("; did you mean %q?", nearest)
-	}
-	if len(names) > 12 {
-		return ""
-	}
-	return "; known fields: " + strings.Join(names, ", ")
-}
-
-// distance is the Levenshtein distance, without regard to case.
-func distance(a, b string) int {
-	a, b = strings.ToLower(a), strings.ToLower(b)
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		diagonal := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := diagonal
-			if a[i-1] != b[j-1] {
-				cost++
-			}
-			diagonal = row[j]
-			row[j] = min(cost, row[j]+1, row[j-1]+1)
-		}
-	}
-	return row[len(b)]
+	return fmt.Sprintf("the number %v", value)
 }

@@ -1,4 +1,5 @@
-// Package load reads manifests from files, folders and standard input.
+// Package load reads manifests from files, folders, globs and standard input,
+// with the file and line of each.
 package load
 
 import (
@@ -15,130 +16,270 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
-// Files reads every document that args name, in the order of args: files,
-// folders (all .yaml, .yml and .json files below them, sorted by path), globs
-// (sorted, quoted so that the shell leaves them alone) and - for stdin. The
-// error joins the faults of all files. A folder or glob without any such file
-// is a fault.
+// Files reads every argument in turn: a file, whatever its name; a folder, of
+// which all *.yaml, *.yml and *.json files are read recursively, sorted by
+// path; a glob (*, ?, [...] and ** for any folders), sorted by path; or "-"
+// for stdin. A file that several arguments name is read once, at its first
+// place. Hidden files and folders (.git, .github) are only read when an
+// argument names them.
+//
+// The error joins the faults of all files, each with file and line.
 func Files(args []string, stdin io.Reader) ([]*resource.Resource, error) {
-	var out []*resource.Resource
-	var errs []error
-	for _, arg := range args {
-		if arg == "-" {
-			data, err := io.ReadAll(stdin)
-			if err == nil {
-				out, err = parse(out, "-", data)
-			}
-			errs = append(errs, err)
-			continue
-		}
-		names, err := expand(arg)
-		errs = append(errs, err)
-		for _, name := range names {
-			data, err := os.ReadFile(name)
-			if err == nil {
-				out, err = parse(out, name, data)
-			}
-			errs = append(errs, err)
-		}
-	}
-	return out, errors.Join(errs...)
+	return read(args, stdin, disk{})
 }
 
-func parse(out []*resource.Resource, name string, data []byte) ([]*resource.Resource, error) {
-	docs, err := resource.Parse(name, data)
-	return append(out, docs...), err
-}
-
-// expand lists the files that one argument names.
-func expand(arg string) ([]string, error) {
-	info, err := os.Stat(arg)
-	switch {
-	case err == nil && info.IsDir():
-		return notEmpty(arg, "folder", func() ([]string, error) {
-			names, err := below(os.DirFS(arg), ".")
-			for i, n := range names {
-				names[i] = filepath.Join(arg, filepath.FromSlash(n))
-			}
-			return names, err
-		})
-	case err == nil:
-		return []string{arg}, nil
-	case errors.Is(err, fs.ErrNotExist) && strings.ContainsAny(arg, "*?["):
-		return notEmpty(arg, "glob", func() ([]string, error) { return filepath.Glob(arg) })
-	}
-	return nil, err
-}
-
-func notEmpty(arg, what string, list func() ([]string, error)) ([]string, error) {
-	names, err := list()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", arg, err)
-	}
-	if len(names) == 0 {
-		return nil, fmt.Errorf("%s: the %s has no .yaml, .yml or .json file", arg, what)
-	}
-	return names, nil
-}
-
-// below lists the manifests in a folder and all folders under it, sorted by
-// path. Hidden folders, such as .git, are left out.
-func below(fsys fs.FS, dir string) ([]string, error) {
-	var names []string
-	err := fs.WalkDir(fsys, dir, func(name string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && name != dir && strings.HasPrefix(entry.Name(), "."):
-			return fs.SkipDir
-		case !entry.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(name)):
-			names = append(names, name)
-		}
-		return nil
-	})
-	slices.Sort(names)
-	return names, err
-}
-
-// Below reads files, folders and globs that lie in or below the folder root,
-// for names that come from a functionConfig and not from a person: a name or a
-// symbolic link that leads elsewhere is refused.
+// Below reads files, folders and globs like Files, but only such as lie in the
+// folder root or below it, also after following symbolic links. Names are
+// relative to root, and so are the origins. It never reads standard input.
 func Below(root string, names []string) ([]*resource.Resource, error) {
-	dir, err := os.OpenRoot(root)
+	r, err := os.OpenRoot(root)
 	if err != nil {
 		return nil, err
 	}
-	defer dir.Close()
-	fsys := dir.FS()
-	var out []*resource.Resource
+	defer r.Close()
 	var errs []error
 	for _, name := range names {
-		files, err := expandBelow(fsys, name)
-		errs = append(errs, err)
-		for _, f := range files {
-			data, err := fs.ReadFile(fsys, f)
-			if err == nil {
-				out, err = parse(out, f, data)
-			}
-			errs = append(errs, err)
+		if name == "-" {
+			errs = append(errs, errors.New("standard input can't be named here; expected a file or folder"))
+		} else if !filepath.IsLocal(filepath.Clean(name)) {
+			errs = append(errs, fmt.Errorf("%s: expected a path in the folder of the function or below it", name))
 		}
 	}
-	return out, errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return read(names, nil, confined{r})
 }
 
-func expandBelow(fsys fs.FS, name string) ([]string, error) {
-	clean := path.Clean(filepath.ToSlash(name))
-	if !fs.ValidPath(clean) {
-		return nil, fmt.Errorf("%s: expected a file below the working directory of the function; to allow another folder, run the function with --root FOLDER and name files relative to it", name)
+// A tree is where files are read from. Names are as the user gave them.
+type tree interface {
+	Stat(name string) (fs.FileInfo, error)
+	ReadDir(name string) ([]fs.DirEntry, error)
+	Open(name string) (io.ReadCloser, error)
+}
+
+type disk struct{}
+
+func (disk) Stat(name string) (fs.FileInfo, error)      { return os.Stat(name) }
+func (disk) ReadDir(name string) ([]fs.DirEntry, error) { return os.ReadDir(name) }
+func (disk) Open(name string) (io.ReadCloser, error)    { return os.Open(name) }
+
+type confined struct{ root *os.Root }
+
+func (c confined) Stat(name string) (fs.FileInfo, error)   { return c.root.Stat(name) }
+func (c confined) Open(name string) (io.ReadCloser, error) { return c.root.Open(name) }
+func (c confined) ReadDir(name string) ([]fs.DirEntry, error) {
+	f, err := c.root.Open(name)
+	if err != nil {
+		return nil, err
 	}
-	info, err := fs.Stat(fsys, clean)
+	defer f.Close()
+	entries, err := f.ReadDir(-1)
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return entries, err
+}
+
+func read(args []string, stdin io.Reader, from tree) ([]*resource.Resource, error) {
+	var out []*resource.Resource
+	var errs []error
+	seen := map[string]bool{}
+	for _, arg := range args {
+		names, err := expand(from, arg)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		for _, name := range names {
+			if key := filepath.Clean(name); seen[key] {
+				continue
+			} else {
+				seen[key] = true
+			}
+			rs, err := readFile(from, name, stdin)
+			errs = append(errs, err)
+			out = append(out, rs...)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func readFile(from tree, name string, stdin io.Reader) ([]*resource.Resource, error) {
+	in := stdin
+	if name != "-" {
+		f, err := from.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
+	} else if stdin == nil {
+		return nil, errors.New("there is no standard input to read")
+	}
+	// One byte over the limit is enough for Parse to refuse it.
+	data, err := io.ReadAll(io.LimitReader(in, resource.MaxInput+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", name, err)
+	}
+	return resource.Parse(name, data)
+}
+
+// expand returns the files that an argument stands for.
+func expand(from tree, arg string) ([]string, error) {
+	if arg == "-" {
+		return []string{arg}, nil
+	}
+	info, err := from.Stat(arg)
 	switch {
 	case err == nil && info.IsDir():
-		return notEmpty(name, "folder", func() ([]string, error) { return below(fsys, clean) })
+		names, err := manifests(from, arg)
+		if err == nil && len(names) == 0 {
+			err = fmt.Errorf("%s: the folder holds no *.yaml, *.yml or *.json file", arg)
+		}
+		return names, err
 	case err == nil:
-		return []string{clean}, nil
-	case errors.Is(err, fs.ErrNotExist) && strings.ContainsAny(clean, "*?["):
-		return notEmpty(name, "glob", func() ([]string, error) { return fs.Glob(fsys, clean) })
+		return []string{arg}, nil
+	case !strings.ContainsAny(arg, "*?["):
+		return nil, err
 	}
-	return nil, err
+	names, err := glob(from, filepath.ToSlash(arg))
+	if err == nil && len(names) == 0 {
+		err = fmt.Errorf("%s: no file matches", arg)
+	}
+	return names, err
+}
+
+// manifests lists the manifest files in a folder and all below it.
+func manifests(from tree, dir string) ([]string, error) {
+	var out []string
+	err := walk(from, dir, false, func(name string, isDir bool) {
+		if !isDir && isManifest(name) {
+			out = append(out, name)
+		}
+	})
+	slices.SortFunc(out, byPath)
+	return out, err
+}
+
+// byPath sorts like a listing of folders: element by element.
+func byPath(a, b string) int {
+	return slices.Compare(strings.Split(filepath.ToSlash(a), "/"), strings.Split(filepath.ToSlash(b), "/"))
+}
+
+func isManifest(name string) bool {
+	switch filepath.Ext(name) {
+	case ".yaml", ".yml", ".json":
+		return true
+	}
+	return false
+}
+
+// walk visits everything below dir. Links to folders are not followed, so that
+// a link to a parent can't make it endless.
+func walk(from tree, dir string, hidden bool, visit func(name string, isDir bool)) error {
+	entries, err := from.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") && !hidden {
+			continue
+		}
+		name := join(dir, e.Name())
+		isDir := e.IsDir()
+		if e.Type()&fs.ModeSymlink != 0 {
+			info, err := from.Stat(name)
+			if err != nil {
+				return err
+			}
+			if info.IsDir() {
+				continue
+			}
+		}
+		visit(name, isDir)
+		if isDir {
+			if err := walk(from, name, hidden, visit); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// join is filepath.Join, but keeps names as the user began them.
+func join(dir, name string) string {
+	if dir == "" {
+		return name
+	}
+	if strings.HasSuffix(dir, string(filepath.Separator)) {
+		return dir + name
+	}
+	return dir + string(filepath.Separator) + name
+}
+
+// glob returns the files that a pattern matches: what path.Match matches, and
+// ** for any number of folders.
+func glob(from tree, pattern string) ([]string, error) {
+	elements := strings.Split(pattern, "/")
+	for _, e := range elements {
+		if _, err := path.Match(e, ""); err != nil {
+			return nil, fmt.Errorf("%s: malformed pattern", pattern)
+		}
+	}
+	// The folder to start in has no special characters.
+	n := 0
+	for n < len(elements)-1 && !strings.ContainsAny(elements[n], "*?[") {
+		n++
+	}
+	dir := strings.Join(elements[:n], "/")
+	if dir == "" && n > 0 {
+		dir = "/"
+	}
+	start := dir
+	if start == "" {
+		start = "."
+	}
+	if info, err := from.Stat(filepath.FromSlash(start)); err != nil || !info.IsDir() {
+		return nil, nil // nothing matches
+	}
+	hidden := false
+	for _, e := range elements[n:] {
+		hidden = hidden || strings.HasPrefix(e, ".")
+	}
+	var out []string
+	err := walk(from, filepath.FromSlash(start), hidden, func(name string, isDir bool) {
+		relative := filepath.ToSlash(strings.TrimPrefix(strings.TrimPrefix(name, filepath.FromSlash(start)), string(filepath.Separator)))
+		if !isDir && matches(elements[n:], strings.Split(relative, "/")) {
+			if dir == "" {
+				name = filepath.FromSlash(relative)
+			}
+			out = append(out, name)
+		}
+	})
+	slices.SortFunc(out, byPath)
+	return out, err
+}
+
+func matches(pattern, name []string) bool {
+	if len(pattern) == 0 {
+		return len(name) == 0
+	}
+	if pattern[0] == "**" {
+		for i := range len(name) + 1 {
+			if matches(pattern[1:], name[i:]) {
+				return true
+			}
+		}
+		return false
+	}
+	if len(name) == 0 {
+		return false
+	}
+	if strings.HasPrefix(name[0], ".") && !strings.HasPrefix(pattern[0], ".") {
+		return false
+	}
+	ok, _ := path.Match(pattern[0], name[0])
+	return ok && matches(pattern[1:], name[1:])
 }
