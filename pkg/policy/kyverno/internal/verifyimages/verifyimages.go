@@ -57,11 +57,13 @@ func (f *Fault) Error() string { return f.Path.String() + ": " + f.Err.Error() }
 func (f *Fault) Unwrap() error { return f.Err }
 
 // Compile compiles the verifyImages and imageExtractors of a rule. The error
-// joins *Fault values.
+// joins *Fault values. As in Kyverno a rule whose images go through a jmesPath
+// must not mutate digests: what would be written back is not what was read.
 func Compile(rule *spec.Rule) (*Rule, error) {
 	r := &Rule{name: rule.Name}
 	var errs []error
 	at := fieldpath.Path{}.Key("verifyImages")
+	mutates := false
 	for i := range rule.VerifyImages {
 		v := &rule.VerifyImages[i]
 		e := entry{
@@ -76,6 +78,7 @@ func Compile(rule *spec.Rule) (*Rule, error) {
 		if len(e.references) == 0 {
 			errs = append(errs, &Fault{at.Index(i).Key("imageReferences"), errors.New(`expected at least one pattern, such as "ghcr.io/team/*"`)})
 		}
+		mutates = mutates || e.mutate
 		r.entries = append(r.entries, e)
 	}
 	at = fieldpath.Path{}.Key("imageExtractors")
@@ -88,6 +91,11 @@ func Compile(rule *spec.Rule) (*Rule, error) {
 		for i, c := range configs {
 			var transform func(any) (any, error)
 			if c.JMESPath != "" {
+				if mutates {
+					errs = append(errs, &Fault{at.Key(kind).Index(i).Key("jmesPath"),
+						errors.New("a digest can't be written back through a jmesPath: set mutateDigest: false in all verifyImages of the rule, or extract the reference itself")})
+					continue
+				}
 				q, err := jmespath.Compile(c.JMESPath)
 				if err != nil {
 					errs = append(errs, &Fault{at.Key(kind).Index(i).Key("jmesPath"), err})
