@@ -243,8 +243,35 @@ func TestFirst(t *testing.T) {
 	if _, err := digest.First(broken, known).Resolve(t.Context(), tagOf(t, "nginx")); err == nil || err.Error() != "broken" {
 		t.Errorf("a failure leads to the next resolver: %v", err)
 	}
+	if _, err := digest.First(digest.None("first"), digest.None("second")).Resolve(t.Context(), tagOf(t, "nginx")); !errors.Is(err, digest.ErrMissing) || !strings.Contains(err.Error(), "first") {
+		t.Errorf("error = %v, want that of the first miss", err)
+	}
 	in := digest.First(known, digest.None("x")).(digest.Inspector)
 	if _, err := in.Inspect(t.Context(), tagOf(t, "nginx")); !errors.Is(err, digest.ErrMissing) {
 		t.Errorf("image data of resolvers without any: %v", err)
+	}
+}
+
+// A lock decides which digest a registry is asked about: its tag may have moved.
+func TestFirstInspectsWhatTheLockSays(t *testing.T) {
+	lock := resolve(func(_ context.Context, tag name.Tag) (name.Digest, error) { return digestOf(tag, "a"), nil })
+	var asked name.Reference
+	registry := inspector{resolve: lock, inspect: func(_ context.Context, ref name.Reference) (digest.Image, error) {
+		asked = ref
+		return digest.Image{}, nil
+	}}
+	for _, test := range []struct {
+		lock digest.Resolver
+		want name.Reference
+	}{
+		{lock, digestOf(tagOf(t, "nginx"), "a")},
+		{digest.None("x"), tagOf(t, "nginx")},
+	} {
+		if _, err := digest.First(test.lock, registry).(digest.Inspector).Inspect(t.Context(), tagOf(t, "nginx")); err != nil {
+			t.Fatal(err)
+		}
+		if asked.Name() != test.want.Name() {
+			t.Errorf("asked for %s, want %s", asked, test.want)
+		}
 	}
 }

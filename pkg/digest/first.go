@@ -9,8 +9,10 @@ import (
 )
 
 // First asks each resolver in turn until one has the answer: only ErrMissing
-// moves on to the next. It is an Inspector; resolvers that are none are passed
-// over when it is asked for image data.
+// moves on to the next, and the first miss is what is reported when all have
+// missed. It is an Inspector; resolvers that are none are passed over when it
+// is asked for image data, except that what they know of a tag decides which
+// digest the others are asked for.
 func First(resolvers ...Resolver) Resolver {
 	if len(resolvers) == 1 {
 		return resolvers[0]
@@ -21,29 +23,44 @@ func First(resolvers ...Resolver) Resolver {
 type first []Resolver
 
 func (f first) Resolve(ctx context.Context, tag name.Tag) (name.Digest, error) {
-	err := fmt.Errorf("the digest of %s is %w", tag.Name(), ErrMissing)
+	var miss error
 	for _, r := range f {
-		var d name.Digest
-		if d, err = r.Resolve(ctx, tag); err == nil || !errors.Is(err, ErrMissing) {
+		d, err := r.Resolve(ctx, tag)
+		if err == nil || !errors.Is(err, ErrMissing) {
 			return d, err
 		}
+		if miss == nil {
+			miss = err
+		}
 	}
-	return name.Digest{}, err
+	if miss == nil {
+		miss = fmt.Errorf("the digest of %s is %w", tag.Name(), ErrMissing)
+	}
+	return name.Digest{}, miss
 }
 
 func (f first) Inspect(ctx context.Context, ref name.Reference) (Image, error) {
-	err := fmt.Errorf("the manifest of %s is %w, which holds digests only", ref.Name(), ErrMissing)
+	miss := fmt.Errorf("the manifest of %s is %w, which holds digests only", ref.Name(), ErrMissing)
 	for _, r := range f {
 		in, ok := r.(Inspector)
 		if !ok {
+			if tag, ok := ref.(name.Tag); ok {
+				d, err := r.Resolve(ctx, tag)
+				switch {
+				case err == nil:
+					ref = d
+				case !errors.Is(err, ErrMissing):
+					return Image{}, err
+				}
+			}
 			continue
 		}
-		var image Image
-		if image, err = in.Inspect(ctx, ref); err == nil || !errors.Is(err, ErrMissing) {
+		image, err := in.Inspect(ctx, ref)
+		if err == nil || !errors.Is(err, ErrMissing) {
 			return image, err
 		}
 	}
-	return Image{}, err
+	return Image{}, miss
 }
 
 // ErrOff is wrapped by every answer of Off: rules that only write digests skip

@@ -19,14 +19,15 @@ type Field struct {
 	// an Extractor.
 	Group string
 	// Key is the name of the container. For an extractor without a key it is
-	// Pointer.
+	// the Pointer.
 	Key string
 	// At is where the reference stands in the object.
 	At fieldpath.Path
-	// Pointer is At in the form of Kyverno's jsonPointer, in which nothing is
-	// escaped.
-	Pointer string
 }
+
+// Pointer is At in the form of Kyverno's jsonPointer, in which nothing is
+// escaped.
+func (f Field) Pointer() string { return pointer(f.At) }
 
 // Values returns the field as Kyverno's `images` variable shows it. Registry,
 // tag and digest are missing where they are empty.
@@ -36,7 +37,7 @@ func (f Field) Values() map[string]any {
 		"path":             f.Path,
 		"reference":        f.Full,
 		"referenceWithTag": f.FullWithTag,
-		"jsonPointer":      f.Pointer,
+		"jsonPointer":      f.Pointer(),
 	}
 	if f.Registry != "" {
 		v["registry"] = f.Registry
@@ -229,12 +230,10 @@ func (e Extractor) extract(v any, steps []string, at fieldpath.Path, g *Group) e
 		return e.extract(m[steps[0]], steps[1:], at.Key(steps[0]), g)
 	}
 	f := Field{Group: g.Name, At: at.Key(e.value)}
-	f.Pointer = pointer(f.At)
-	f.Key = f.Pointer
-	if e.key != "" {
-		if f.Key, ok = m[e.key].(string); !ok {
-			return fmt.Errorf("%s: expected a string that names the element", describe(at.Key(e.key)))
-		}
+	if e.key == "" {
+		f.Key = f.Pointer()
+	} else if f.Key, ok = m[e.key].(string); !ok {
+		return fmt.Errorf("%s: expected a string that names the element", describe(at.Key(e.key)))
 	}
 	reference, ok := m[e.value].(string)
 	if !ok || strings.TrimSpace(reference) == "" {
@@ -299,55 +298,43 @@ func typeName(v any) string {
 
 var errNotPinnable = errors.New("no field to write to")
 
-// Pin returns o with the references of the fields replaced by those in pins,
-// in the same order; o is not modified, and what does not change is shared
-// with it.
-func Pin(o resource.Object, fields []Field, pins []string) (resource.Object, error) {
-	var out any = o
-	copied := map[string]bool{}
-	for i, f := range fields {
-		var err error
-		if out, err = set(out, f.At, pins[i], "", copied); err != nil {
-			return nil, fmt.Errorf("%s: %w", f.At, err)
-		}
+// Pin returns o with the reference of a field replaced; o is not modified, and
+// what does not change is shared with it.
+func Pin(o resource.Object, f Field, reference string) (resource.Object, error) {
+	out, err := set(o, f.At, reference)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.At, err)
 	}
 	return out.(resource.Object), nil
 }
 
-// set writes value at path, copying each map and list on the way once.
-func set(v any, path fieldpath.Path, value any, at string, copied map[string]bool) (any, error) {
+// set returns v with value at path, copying the maps and lists on the way.
+func set(v any, path fieldpath.Path, value any) (any, error) {
 	if len(path) == 0 {
 		return value, nil
 	}
 	step := path[0]
-	below := at + pointer(path[:1])
 	switch v := v.(type) {
 	case map[string]any:
 		if step.IsIndex() {
 			return nil, errNotPinnable
 		}
-		if !copied[at] {
-			v = maps.Clone(v)
-			copied[at] = true
-		}
-		child, err := set(v[step.Key()], path[1:], value, below, copied)
+		child, err := set(v[step.Key()], path[1:], value)
 		if err != nil {
 			return nil, err
 		}
+		v = maps.Clone(v)
 		v[step.Key()] = child
 		return v, nil
 	case []any:
 		if !step.IsIndex() || step.Index() >= len(v) {
 			return nil, errNotPinnable
 		}
-		if !copied[at] {
-			v = slices.Clone(v)
-			copied[at] = true
-		}
-		child, err := set(v[step.Index()], path[1:], value, below, copied)
+		child, err := set(v[step.Index()], path[1:], value)
 		if err != nil {
 			return nil, err
 		}
+		v = slices.Clone(v)
 		v[step.Index()] = child
 		return v, nil
 	}

@@ -236,7 +236,7 @@ func (r *Rule) Pin(ctx context.Context, o resource.Object, images []image.Field,
 				add(policy.Passed, mutatedDigest, nil, nil)
 				continue
 			}
-			pinned, err := image.Pin(o, []image.Field{f}, []string{pin})
+			pinned, err := image.Pin(o, f, pin)
 			if err != nil {
 				add(policy.Failed, err.Error(), nil, err)
 				continue
@@ -292,14 +292,11 @@ func (r *Rule) Check(kind resource.Kind, o resource.Object, resolver digest.Reso
 	if !r.Checks() {
 		return nil
 	}
-	images, err := r.Images(kind, o)
+	groups, err := image.Groups(kind, o, r.extractors[kind.Kind]...)
 	if err != nil {
 		return []policy.Result{{Rule: r.name, Outcome: policy.Failed, Message: err.Error(), Err: err}}
 	}
-	if len(images) == 0 {
-		return nil
-	}
-	groups, _ := image.Groups(kind, o, r.extractors[kind.Kind]...)
+	matched := false
 	_, off := resolver.(digest.Off)
 	var skipped []string
 	for _, e := range r.entries {
@@ -308,6 +305,7 @@ func (r *Rule) Check(kind resource.Kind, o resource.Object, resolver digest.Reso
 				if !wildcard.MatchAny(e.references, f.Full) {
 					continue
 				}
+				matched = true
 				if e.verify && f.Digest == "" && !(off && e.mutate) {
 					return r.denied(e, missingDigest, f)
 				}
@@ -324,6 +322,9 @@ func (r *Rule) Check(kind resource.Kind, o resource.Object, resolver digest.Reso
 				}
 			}
 		}
+	}
+	if !matched {
+		return nil
 	}
 	if len(skipped) > 0 {
 		return []policy.Result{{Rule: r.name, Outcome: policy.Skipped, Message: "image skipped, skipped images: " + strings.Join(skipped, " ")}}

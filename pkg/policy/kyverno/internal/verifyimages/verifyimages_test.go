@@ -431,3 +431,26 @@ func TestCompileFaults(t *testing.T) {
 		t.Errorf("error %v carries no *Fault with a path", err)
 	}
 }
+
+func BenchmarkRule(b *testing.B) {
+	r, err := verifyimages.Compile(&spec.Rule{Name: "r", VerifyImages: []spec.ImageVerification{refs("*")}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var o resource.Object
+	if err := json.Unmarshal([]byte(pod), &o); err != nil {
+		b.Fatal(err)
+	}
+	kind := resource.Kind{Version: "v1", Kind: "Pod"}
+	b.ReportAllocs()
+	for b.Loop() {
+		found, err := r.Images(kind, o)
+		if err != nil {
+			b.Fatal(err)
+		}
+		results := r.Pin(b.Context(), o, found, lock)
+		if len(r.Check(kind, results[len(results)-1].Object, lock)) != 1 {
+			b.Fatal("no result")
+		}
+	}
+}
