@@ -39,8 +39,8 @@ var fences = []struct {
 	{"go.yaml.in/yaml/v3", []string{"pkg/resource", "pkg/load", "pkg/krm"},
 		"languages see JSON values; YAML nodes stay where YAML is edited"},
 	{"sigs.k8s.io/kustomize", nil, "kyaml costs 90 ms at start and megabytes"},
-	{"github.com/google/go-containerregistry", []string{"pkg/digest", "pkg/digest/*", "pkg/image"},
-		"only digest sources speak to registries"},
+	{"github.com/google/go-containerregistry/pkg/v1", []string{"pkg/digest/*"}, "only digest sources speak to registries"},
+	{"github.com/google/go-containerregistry/pkg/authn", []string{"pkg/digest/*"}, "only digest sources see credentials"},
 	{"net/http", []string{"pkg/digest/*"}, "only digest sources use the network"},
 	{"github.com/spf13/cobra", []string{"pkg/cli"}, "only the command line has flags"},
 }
