@@ -228,3 +228,15 @@ func (f *Facts) GlobalContext(name string) (any, bool) {
 	v, ok := f.globalContext[name]
 	return v, ok
 }
+
+// Kinds returns the kinds of the known objects, each once, in the order in
+// which they were added.
+func (f *Facts) Kinds() []resource.Kind {
+	var out []resource.Kind
+	for _, e := range f.order {
+		if !slices.Contains(out, e.id.Kind) {
+			out = append(out, e.id.Kind)
+		}
+	}
+	return out
+}
