@@ -114,7 +114,7 @@ func (a abandoned) Is(target error) bool { return target == errAbandoned }
 func (f *flights[T]) run(ctx context.Context, key string, c *call[T], ask func() (T, error)) {
 	// Deferred, so that a panic in ask does not leave others waiting.
 	defer func() {
-		if ctx.Err() != nil && c.err != nil && c.err != errAbandoned {
+		if ctx.Err() != nil && c.err != nil && !errors.Is(c.err, errAbandoned) {
 			c.err = abandoned{c.err}
 		}
 		if errors.Is(c.err, errAbandoned) {

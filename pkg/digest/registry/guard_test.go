@@ -119,7 +119,7 @@ func TestCheckRequest(t *testing.T) {
 }
 
 func TestRetryAfter(t *testing.T) {
-	now := func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }
+	until := func(at time.Time) time.Duration { return at.Sub(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)) }
 	tests := []struct {
 		header string
 		want   time.Duration
@@ -137,7 +137,7 @@ func TestRetryAfter(t *testing.T) {
 	for _, test := range tests {
 		resp := &http.Response{Header: http.Header{}}
 		resp.Header.Set("Retry-After", test.header)
-		if got, ok := retryAfter(resp, now); got != test.want || ok != test.ok {
+		if got, ok := retryAfter(resp, until); got != test.want || ok != test.ok {
 			t.Errorf("retryAfter(%q) = %s, %t; want %s, %t", test.header, got, ok, test.want, test.ok)
 		}
 	}

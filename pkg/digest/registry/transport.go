@@ -98,11 +98,11 @@ func (t *roundTripper) send(req *http.Request) (*http.Response, error) {
 				return nil, err
 			}
 		} else {
-			after, told := retryAfter(resp, time.Now)
+			after, told := retryAfter(resp, time.Until)
 			if told {
 				wait = after
 			}
-			if deadline, ok := req.Context().Deadline(); n == attempts || wait > maxWait || ok && time.Now().Add(wait).After(deadline) {
+			if deadline, ok := req.Context().Deadline(); n == attempts || wait > maxWait || ok && wait > time.Until(deadline) {
 				return check(req, resp)
 			}
 			_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // so that the connection can be used again
@@ -148,7 +148,7 @@ func worthRepeating(req *http.Request, err error) bool {
 }
 
 // retryAfter reads the header Retry-After: seconds or a date.
-func retryAfter(resp *http.Response, now func() time.Time) (time.Duration, bool) {
+func retryAfter(resp *http.Response, until func(time.Time) time.Duration) (time.Duration, bool) {
 	v := resp.Header.Get("Retry-After")
 	if v == "" {
 		return 0, false
@@ -157,7 +157,7 @@ func retryAfter(resp *http.Response, now func() time.Time) (time.Duration, bool)
 		return min(time.Duration(s), 24*3600) * time.Second, true
 	}
 	if at, err := http.ParseTime(v); err == nil {
-		return max(at.Sub(now()), 0), true
+		return max(until(at), 0), true
 	}
 	return 0, false
 }
