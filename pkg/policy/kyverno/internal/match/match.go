@@ -163,6 +163,7 @@ type filter struct {
 	nsSelector  *selector
 	operations  []string
 	resources   bool // something above is set
+	metadata    bool // something above asks for the object's metadata
 	user        spec.UserInfo
 }
 
@@ -197,6 +198,7 @@ func compileFilter(place string, f *spec.ResourceFilter) (filter, error) {
 	if out.nsSelector, err = compileSelector(d.NamespaceSelector); err != nil {
 		return filter{}, fmt.Errorf("%s.resources.namespaceSelector: %w", place, err)
 	}
+	out.metadata = out.name != "" || len(out.names) > 0 || len(out.namespaces) > 0 || len(out.annotations) > 0 || out.selector != nil
 	return out, nil
 }
 
@@ -217,7 +219,10 @@ func (f *filter) evaluate(s *Subject, exclude bool) (verdict, error) {
 	if len(f.kinds) > 0 && !matchesKind(f.kinds, s.ID.Kind, s.Subresource) {
 		return no, nil
 	}
-	meta, _ := s.Object["metadata"].(map[string]any)
+	var meta map[string]any
+	if f.metadata {
+		meta, _ = s.Object["metadata"].(map[string]any)
+	}
 	if f.name != "" || len(f.names) > 0 {
 		name := nameOf(meta)
 		if f.name != "" && !wildcard.Match(f.name, name) {
@@ -227,10 +232,9 @@ func (f *filter) evaluate(s *Subject, exclude bool) (verdict, error) {
 			return no, nil
 		}
 	}
-	isNamespace := s.Object["kind"] == "Namespace"
 	if len(f.namespaces) > 0 {
 		namespace := s.Namespace
-		if isNamespace {
+		if isNamespace(s.Object) {
 			namespace, _ = meta["name"].(string)
 		}
 		if !wildcard.MatchAny(f.namespaces, namespace) {
@@ -246,7 +250,7 @@ func (f *filter) evaluate(s *Subject, exclude bool) (verdict, error) {
 
 	result, missing := yes, error(nil)
 	if f.nsSelector != nil {
-		if isNamespace {
+		if isNamespace(s.Object) {
 			return no, nil // Kyverno never applies a namespaceSelector to a Namespace
 		}
 		var v verdict
@@ -268,6 +272,11 @@ func (f *filter) evaluate(s *Subject, exclude bool) (verdict, error) {
 		}
 	}
 	return result, missing
+}
+
+func isNamespace(o resource.Object) bool {
+	kind, _ := o["kind"].(string)
+	return kind == "Namespace"
 }
 
 func nameOf(meta map[string]any) string {
