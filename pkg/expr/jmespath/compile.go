@@ -260,7 +260,8 @@ func chain(left, right node) node {
 		return right
 	case *keyPath:
 		if r, ok := right.(*keyPath); ok {
-			return newKeyPath(append(append([]string(nil), l.keys...), r.keys...)...)
+			l.add(r.keys...) // l belongs to this chain alone
+			return l
 		}
 	}
 	return &then{left, right}

@@ -74,16 +74,23 @@ func (n broken) eval(*run, any) (any, error) { return nil, n.err }
 
 // A keyPath is a chain of map keys: a.b.c.
 type keyPath struct {
-	keys   []string
-	missed []*notFound // one for each key
+	keys []string
+	// missed has the error for each key, so that a miss costs nothing.
+	missed []notFound
 }
 
-func newKeyPath(keys ...string) *keyPath {
-	p := &keyPath{keys: keys, missed: make([]*notFound, len(keys))}
-	for i, k := range keys {
-		p.missed[i] = &notFound{k, p}
-	}
+func newKeyPath(key string) *keyPath {
+	p := &keyPath{}
+	p.add(key)
 	return p
+}
+
+// add makes the path longer; only the compiler may.
+func (n *keyPath) add(keys ...string) {
+	for _, k := range keys {
+		n.keys = append(n.keys, k)
+		n.missed = append(n.missed, notFound{k, n})
+	}
 }
 
 func (n *keyPath) eval(_ *run, cur any) (any, error) { return n.find(cur) }
@@ -95,7 +102,7 @@ func (n *keyPath) find(cur any) (any, error) {
 			return nil, nil
 		}
 		if cur, ok = m[k]; !ok {
-			return nil, n.missed[i]
+			return nil, &n.missed[i]
 		}
 	}
 	return cur, nil

@@ -151,9 +151,9 @@ var functionTable = sync.OnceValue(func() map[string]*function {
 })
 
 // nearest returns the function whose name differs least from name, or "" when
-// none is close.
+// none is close: two letters in a long name, one in a short one.
 func nearest(name string) string {
-	best, distance := "", 3
+	best, distance := "", min(3, 1+len(name)/3)
 	for _, f := range Functions() {
 		if d := editDistance(name, f.Name); d < distance {
 			best, distance = f.Name, d

@@ -15,8 +15,14 @@
 //
 //   - keys, values and * visit a map in key order; Kyverno's order is random.
 //   - sort_by returns a new list; Kyverno reorders the list it was given.
+//   - Once a rule has changed the resource, and for elementIndex always,
+//     Kyverno holds whole numbers in a Go type that its functions and
+//     comparisons refuse: replicas == `3` is true in the first rule and false
+//     in the second. Here a number stays a number.
 //   - An int64 beyond ±2^53 keeps its digits until it meets arithmetic.
-//   - Where Kyverno panics, the obvious answer is given, or an error.
+//   - Where Kyverno panics, the obvious answer is given, or an error. Where it
+//     runs out of time or memory, such as for the quantity 1e2147483648, there
+//     is an error.
 //   - A result that JSON cannot express (NaN, infinity, a bare &expression) is
 //     an error here and not one step later.
 //   - random, and is_external_url for a host name, fail with an error that
@@ -75,7 +81,10 @@ func (q *Query) Search(data any, env Env) (any, error) {
 	if p, ok := q.root.(*keyPath); ok {
 		return p.find(data)
 	}
-	r := &run{env: env, left: maxWork}
+	return q.search(data, &run{env: env, left: maxWork})
+}
+
+func (q *Query) search(data any, r *run) (any, error) {
 	v, err := q.root.eval(r, data)
 	if err != nil || !q.audit {
 		return v, err
@@ -100,8 +109,7 @@ func IsNotFound(err error) bool {
 	return errors.As(err, &e)
 }
 
-// A notFound is made once per path at compile time, so that a miss costs
-// nothing.
+// A notFound says which key of which path does not exist.
 type notFound struct {
 	key  string
 	path *keyPath

@@ -83,9 +83,15 @@ func (r *run) regexReplace(args []any, template bool) (any, error) {
 	}
 	s, _ := asText(args[1])
 	with, _ := asText(args[2])
+	const perMatch = 8 // units: the indices of a match take more room than its text
+	each := perMatch
+	if !template {
+		each += len(with)
+	}
 	var out []byte
 	end := 0
-	for _, m := range re.FindAllStringSubmatchIndex(s, -1) {
+	// More matches than can be paid for need not be found.
+	for _, m := range re.FindAllStringSubmatchIndex(s, 1+r.left/each) {
 		was := len(out)
 		out = append(out, s[end:m[0]]...)
 		if template {
@@ -97,7 +103,7 @@ func (r *run) regexReplace(args []any, template bool) (any, error) {
 			out = append(out, with...)
 		}
 		end = m[1]
-		if err := r.spend(1 + len(out) - was); err != nil {
+		if err := r.spend(perMatch + len(out) - was); err != nil {
 			return nil, err
 		}
 	}

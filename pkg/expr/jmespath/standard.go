@@ -354,7 +354,7 @@ func typeOf(_ *run, args []any) (any, error) {
 	case map[string]any:
 		return "object", nil
 	case pairs:
-		return nil, errors.New("Kyverno knows no type for what items returns")
+		return nil, errors.New("what items returns has no type in Kyverno")
 	}
 	return nil, fmt.Errorf("%s has no type", describe(args[0]))
 }
