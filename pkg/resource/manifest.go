@@ -33,12 +33,14 @@ type Resource struct {
 	canonical bool
 	changed   bool
 
-	source *source // nil for a resource made from values
-	// start and end are where text stood in the source.
-	start, end int
-	// glued is the length of what text has before its source: comments from
+	// firstLine is the line of the file that text starts at, behind what is
+	// glued to it; 0 when it is not known.
+	firstLine int
+	// glued is the length of what text has before its own: comments from
 	// documents that hold nothing else.
 	glued int
+	// start and end are where the text stood in the normalized file.
+	start, end int
 }
 
 type annotation struct{ key, value string }
@@ -126,7 +128,7 @@ func (r *Resource) object() (Object, error) {
 // Line returns the line of the deepest part of p that exists, counted in the
 // file that r was read from; 0 when it is not known.
 func (r *Resource) Line(p fieldpath.Path) int {
-	if r.source == nil || r.changed {
+	if r.firstLine == 0 || r.changed {
 		return r.origin.Line // the text is not what the file holds
 	}
 	if !r.simple {
@@ -164,18 +166,15 @@ func (r *Resource) Line(p fieldpath.Path) int {
 
 // line turns an offset in the text into a line of the file.
 func (r *Resource) line(offset int) int {
-	if r.source == nil {
-		return 0
-	}
-	return r.source.line(r.start + max(offset-r.glued, 0))
+	return r.lineOf(1 + strings.Count(r.text[:min(offset, len(r.text))], "\n"))
 }
 
 // lineOf turns a line of the text, counted from 1, into a line of the file.
 func (r *Resource) lineOf(n int) int {
-	if r.source == nil {
+	if r.firstLine == 0 {
 		return 0
 	}
-	return r.source.line(r.start) + max(n-1-strings.Count(r.text[:r.glued], "\n"), 0)
+	return r.firstLine + max(n-1-strings.Count(r.text[:r.glued], "\n"), 0)
 }
 
 // nodeLine is Line for what the scanner does not read.

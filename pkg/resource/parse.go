@@ -19,68 +19,21 @@ const (
 	MaxDocument = 64 << 20  // bytes of one document
 )
 
-// A source is one file or stream.
-type source struct {
-	file string
-	text string // without byte order mark, lines ending in \n
-	crlf bool   // the lines of the file ended in \r\n
-
-	lines     sync.Once
-	lineStart []int // offsets of every 64th line
-}
-
-// linesPerMark is how many lines lie between two known offsets.
-const linesPerMark = 64
-
-// line returns the line of an offset, counted from 1.
-func (s *source) line(offset int) int {
-	s.lines.Do(func() {
-		n := 0
-		for i := 0; i < len(s.text); {
-			if n%linesPerMark == 0 {
-				s.lineStart = append(s.lineStart, i)
-			}
-			n++
-			nl := strings.IndexByte(s.text[i:], '\n')
-			if nl < 0 {
-				break
-			}
-			i += nl + 1
-		}
-	})
-	lo, hi := 0, len(s.lineStart)
-	for lo < hi {
-		if mid := (lo + hi) / 2; s.lineStart[mid] <= offset {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	if lo == 0 {
-		return 1
-	}
-	mark := s.lineStart[lo-1]
-	return 1 + (lo-1)*linesPerMark + strings.Count(s.text[mark:min(offset, len(s.text))], "\n")
-}
-
-// newSource checks and normalizes a text: it must be UTF-8; a byte order mark
-// goes; lines end in \n.
-func newSource(file string, data []byte) (*source, error) {
+// Text checks and normalizes the text of a file: it must be UTF-8 and within
+// MaxInput; a byte order mark goes; lines end in \n.
+func Text(file string, data []byte) (string, error) {
 	if len(data) > MaxInput {
-		return nil, fmt.Errorf("%s: the input has %d MiB, more than the limit of %d MiB; split it", name(file), len(data)>>20, MaxInput>>20)
+		return "", fmt.Errorf("%s: the input is larger than the limit of %d MiB; split it", name(file), MaxInput>>20)
 	}
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	if !utf8.Valid(data) {
-		return nil, notUTF8(file, data)
+		return "", notUTF8(file, data)
 	}
-	s := &source{file: file}
 	if bytes.IndexByte(data, '\r') >= 0 {
-		s.crlf = bytes.Contains(data, []byte("\r\n"))
 		data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))
 		data = bytes.ReplaceAll(data, []byte("\r"), []byte("\n"))
 	}
-	s.text = string(data)
-	return s, nil
+	return string(data), nil
 }
 
 func name(file string) string {
@@ -117,26 +70,25 @@ func notUTF8(file string, data []byte) error {
 // (kind List, or any kind that ends in List and has apiVersion and items) take
 // the place of the List.
 //
-// Each resource must have apiVersion, kind, and metadata.name or
-// generateName... only kind is required here: see Manifest. Positions in
+// Documents need not be manifests; Complete tells whether one is. Lines in
 // errors and origins are those of the file.
 //
 // Texts are UTF-8, with or without a byte order mark. Lines may end in \r\n;
 // what comes out ends in \n. The error joins the faults of all documents, each
 // with file and line.
 func Parse(file string, data []byte) ([]*Resource, error) {
-	src, err := newSource(file, data)
+	text, err := Text(file, data)
 	if err != nil {
 		return nil, err
 	}
-	docs, err := splitDocuments(src)
+	docs, err := splitDocuments(file, text)
 	if err != nil {
 		return nil, err
 	}
 	read := make([][]*Resource, len(docs))
 	errs := make([]error, len(docs))
 	parallel(len(docs), func(i int) {
-		read[i], errs[i] = readDocument(docs[i])
+		read[i], errs[i] = docs[i].read()
 	})
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -173,90 +125,83 @@ func parallel(n int, f func(i int)) {
 	wg.Wait()
 }
 
-// splitDocuments cuts a source at its document markers. A line that starts
-// with --- or ... ends a document wherever it stands, so this is exact.
-func splitDocuments(src *source) ([]*Resource, error) {
+// splitDocuments cuts a text at its document markers. A line that starts with
+// --- or ... ends a document wherever it stands, so this is exact.
+func splitDocuments(file, text string) ([]*Resource, error) {
 	var docs []*Resource
-	text := src.text
-	var comments strings.Builder // of documents that hold nothing else
-	add := func(start, end int, blank int) error {
+	comments := "" // of documents that hold nothing else
+	// The document being collected: where it starts, and how many characters of
+	// a marker on its first line to blank out.
+	start, line, blank := 0, 1, 0
+	add := func(end int) error {
 		body := text[start:end]
-		kind := contentOf(body)
-		switch kind {
+		switch contentOf(body) {
 		case nothing:
 			return nil
 		case onlyComments:
-			comments.WriteString(strings.TrimLeft(body, "\n"))
-			if !strings.HasSuffix(body, "\n") {
-				comments.WriteByte('\n')
-			}
+			comments += strings.Trim(body, "\n") + "\n"
 			return nil
 		}
-		if end-start > MaxDocument {
-			return fmt.Errorf("%s: the document has %d MiB, more than the limit of %d MiB",
-				Origin{src.file, src.line(start)}, (end-start)>>20, MaxDocument>>20)
+		r := &Resource{origin: Origin{file, line}, firstLine: line, start: start, end: end, text: body}
+		if len(body) > MaxDocument {
+			return fmt.Errorf("%s: the document is larger than the limit of %d MiB", r.origin, MaxDocument>>20)
 		}
 		if blank > 0 {
-			body = strings.Repeat(" ", blank) + body[blank:]
+			r.text = strings.Repeat(" ", blank) + body[blank:]
 		}
-		r := &Resource{source: src, start: start, end: end, text: body}
-		if comments.Len() > 0 {
-			r.text = comments.String() + body
-			r.glued = comments.Len()
-			comments.Reset()
-		}
+		r.text, r.glued, comments = comments+r.text, len(comments), ""
 		docs = append(docs, r)
 		return nil
 	}
-	start, blank := 0, 0
-	directives := false
+	directive := 0 // the line of a directive that waits for its document
+	n := 0
 	for i := 0; i < len(text); {
-		nl := strings.IndexByte(text[i:], '\n')
+		n++
 		next := len(text)
-		if nl >= 0 {
+		if nl := strings.IndexByte(text[i:], '\n'); nl >= 0 {
 			next = i + nl + 1
 		}
-		line := text[i:next]
-		switch {
-		case isMarker(line, "---"):
-			if directives {
-				start = i // the directives themselves are dropped
-				directives = false
+		switch l := text[i:next]; {
+		case l[0] != '-' && l[0] != '.' && l[0] != '%':
+		case isMarker(l, "---"):
+			if directive > 0 {
+				start, line, directive = i, n, 0
 			}
-			if err := add(start, i, blank); err != nil {
+			if err := add(i); err != nil {
 				return nil, err
 			}
-			start, blank = next, 0
-			if rest := strings.TrimSpace(line[3:]); rest != "" && rest[0] != '#' {
-				start, blank = i, 3 // the document starts on this line
-			} else if rest != "" {
-				start = i + strings.IndexByte(line, '#')
+			start, line, blank = next, n+1, 0
+			if rest := strings.TrimLeft(l[3:], " \t\n"); rest != "" {
+				start, line = i, n // the document starts on this line
+				if blank = 3; rest[0] == '#' {
+					start, blank = next-len(rest), 0
+				}
 			}
-		case isMarker(line, "..."):
-			if err := add(start, i, blank); err != nil {
+		case isMarker(l, "..."):
+			if err := add(i); err != nil {
 				return nil, err
 			}
-			start, blank = next, 0
-		case line[0] == '%' && contentOf(text[start:i]) != something:
-			if strings.HasPrefix(line, "%TAG") {
-				return nil, fmt.Errorf("%s: %%TAG directives are not supported; write the tags out", Origin{src.file, src.line(i)})
+			start, line, blank = next, n+1, 0
+		case l[0] == '%' && contentOf(text[start:i]) != something && directive == 0 || l[0] == '%' && directive > 0:
+			if strings.HasPrefix(l, "%TAG") {
+				return nil, fmt.Errorf("%s: %%TAG directives are not supported; write the tags out", Origin{file, n})
 			}
-			directives = true
+			directive = n
 		}
 		i = next
 	}
-	if directives {
-		return nil, fmt.Errorf("%s: expected --- after a directive", Origin{src.file, src.line(start)})
+	if directive > 0 {
+		return nil, fmt.Errorf("%s: expected --- after a directive", Origin{file, directive})
 	}
-	if err := add(start, len(text), blank); err != nil {
+	if err := add(len(text)); err != nil {
 		return nil, err
 	}
-	if comments.Len() > 0 && len(docs) > 0 {
+	if comments != "" && len(docs) > 0 {
 		last := docs[len(docs)-1]
 		if !strings.HasSuffix(last.text, "\n") {
 			last.text += "\n"
 		}
-		last.text += comments.String()
+		last.text += comments
 	}
 	return docs, nil
 }
@@ -285,12 +230,6 @@ func contentOf(body string) textContent {
 		}
 	}
 	return found
-}
-
-// readDocument reads one document, or the items of one List.
-func readDocument(r *Resource) ([]*Resource, error) {
-	r.origin = Origin{File: r.source.file, Line: r.source.line(r.start)}
-	return r.read()
 }
 
 // read reads the text of r and returns r, or the items if it is a List.
@@ -404,7 +343,7 @@ func (r *Resource) listItems(t *tree, list int32) ([]*Resource, error) {
 	var out []*Resource
 	for c := t.nodes[list].first; c != 0; c = t.nodes[c].next {
 		n := t.nodes[c]
-		item := &Resource{source: r.source, item: true}
+		item := &Resource{item: true, origin: Origin{File: r.origin.File}}
 		from, to := int(n.lead), int(n.end)
 		if t.nodes[list].style == flowStyle {
 			item.item = false
@@ -417,7 +356,7 @@ func (r *Resource) listItems(t *tree, list int32) ([]*Resource, error) {
 			item.text = t.text[from:to]
 		}
 		item.start, item.end = r.start+from-r.glued, r.start+to-r.glued
-		item.origin = Origin{File: r.origin.File, Line: r.line(int(n.start))}
+		item.firstLine = r.line(from)
 		rs, err := item.read()
 		if err != nil {
 			return nil, err
@@ -478,4 +417,29 @@ func (r *Resource) nodeItems(list *yaml.Node, values []any) ([]*Resource, error)
 		out = append(out, item)
 	}
 	return out, nil
+}
+
+// Complete returns an error, with file and line, unless r has what every
+// manifest needs: apiVersion, kind, and metadata.name or generateName.
+func (r *Resource) Complete() error {
+	missing := ""
+	switch {
+	case r.id.Kind.Version == "":
+		missing = "apiVersion"
+	case r.id.Kind.Kind == "":
+		missing = "kind"
+	case r.id.Name == "":
+		o, err := r.object()
+		if err != nil {
+			return err
+		}
+		meta, _ := o["metadata"].(map[string]any)
+		if generated, _ := meta["generateName"].(string); generated != "" {
+			return nil
+		}
+		missing = "metadata.name"
+	default:
+		return nil
+	}
+	return r.fault(fmt.Errorf("expected a Kubernetes manifest, but %s is missing", missing))
 }

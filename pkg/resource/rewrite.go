@@ -231,3 +231,8 @@ func newNode(v any) *yaml.Node {
 	}
 	return n
 }
+
+// StringStyle returns the style that Update writes a new string in: none where
+// every reader takes it for a string, a block of text for several lines,
+// double quotes otherwise.
+func StringStyle(s string) yaml.Style { return newNode(s).Style }
