@@ -1,0 +1,104 @@
+package anchor
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
+	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/pattern"
+)
+
+// deleteConditions deletes from the patch what only served as a condition, and
+// with it all maps that are empty. A condition at the root that has more than
+// conditions in it stays, under the key with its parentheses.
+func deleteConditions(root *node) error {
+	for _, key := range root.keys() {
+		a, ok := pattern.ParseAnchor(key)
+		empty, err := deleteAnchors(root.get(key), ok && a.Holds())
+		if err != nil {
+			return under(fieldpath.Key(key), err)
+		}
+		if empty {
+			root.remove(key)
+		}
+	}
+	return nil
+}
+
+// deleteAnchors deletes conditions from n and reports whether nothing else was
+// in it, so that n is to go, too. Scalars go if the caller says so.
+func deleteAnchors(n *node, scalars bool) (bool, error) {
+	switch n.kind {
+	case mapping:
+		return deleteInMap(n)
+	case sequence:
+		return deleteInList(n)
+	case scalar:
+		return scalars, nil
+	}
+	return false, nil
+}
+
+func deleteInMap(n *node) (bool, error) {
+	kept := false
+	for _, a := range n.anchors(pattern.Anchor.Holds) {
+		f := n.get(a.String())
+		if f == nil {
+			return false, spaceAround(a)
+		}
+		empty, err := deleteAnchors(f, true)
+		if err != nil {
+			return false, under(fieldpath.Key(a.String()), err)
+		}
+		if empty {
+			n.remove(a.String())
+		} else {
+			kept = true
+		}
+	}
+	if kept {
+		for _, a := range n.anchors(pattern.Anchor.Holds) {
+			n.rename(a.String(), a.Key)
+		}
+	}
+	all := true
+	for _, key := range n.keys() {
+		empty, err := deleteAnchors(n.get(key), false)
+		if err != nil {
+			return false, under(fieldpath.Key(key), err)
+		}
+		if empty {
+			n.remove(key)
+		} else {
+			all = false
+		}
+	}
+	return all, nil
+}
+
+// deleteInList deletes the elements with anchors, and those that are empty.
+//
+// It deletes by the index that an element had at first, though elements
+// before it may be gone: from the second deletion on, it hits an element
+// further on. That is what Kyverno does, which crashes when there is none.
+func deleteInList(n *node) (bool, error) {
+	before := slices.Clone(n.elems)
+	for i, e := range before {
+		empty := e.has(acts)
+		if !empty {
+			var err error
+			if empty, err = deleteAnchors(e, false); err != nil {
+				return false, under(fieldpath.Index(i), err)
+			}
+		}
+		if !empty {
+			continue
+		}
+		if i >= len(n.elems) {
+			return false, under(fieldpath.Index(i), errors.New(
+				"the patch has several elements with anchors, or empty ones, in one list, which makes Kyverno 1.19 crash; write one rule for each of them"))
+		}
+		n.elems = slices.Delete(n.elems, i, i+1)
+	}
+	return len(before) > 0 && len(n.elems) == 0, nil
+}

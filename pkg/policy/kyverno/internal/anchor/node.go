@@ -1,0 +1,285 @@
+package anchor
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
+	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/pattern"
+)
+
+// A node is a value of the patch while its anchors are worked out. Unlike a Go
+// map, the fields of a node have an order, and two may come to have the same
+// name.
+type node struct {
+	kind   nodeKind
+	value  any     // of a scalar, or of a whole
+	fields []entry // of a mapping, sorted by their first keys
+	elems  []*node // of a sequence
+}
+
+type nodeKind uint8
+
+const (
+	scalar nodeKind = iota
+	mapping
+	sequence
+	whole // a map or list in which there is nothing to work out
+)
+
+type entry struct {
+	key   string
+	value *node
+}
+
+func newNode(v any) *node {
+	switch v := v.(type) {
+	case map[string]any:
+		if settled(v) && len(v) > 0 {
+			return &node{kind: whole, value: v}
+		}
+		n := &node{kind: mapping, fields: make([]entry, 0, len(v))}
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			n.fields = append(n.fields, entry{key, newNode(v[key])})
+		}
+		return n
+	case []any:
+		if settled(v) {
+			return &node{kind: whole, value: v}
+		}
+		n := &node{kind: sequence, elems: make([]*node, len(v))}
+		for i, e := range v {
+			n.elems[i] = newNode(e)
+		}
+		return n
+	}
+	return &node{value: v}
+}
+
+// settled reports whether a patch has no anchors to work out and no empty maps,
+// which are deleted with the anchors.
+func settled(v any) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		for key, e := range v {
+			if a, ok := pattern.ParseAnchor(key); ok && acts(a) {
+				return false
+			}
+			if m, ok := e.(map[string]any); ok && len(m) == 0 || !settled(e) {
+				return false
+			}
+		}
+	case []any:
+		for _, e := range v {
+			if m, ok := e.(map[string]any); ok && len(m) == 0 || !settled(e) {
+				return false
+			}
+		}
+	case string:
+		a, ok := pattern.ParseAnchor(v)
+		return !ok || !a.Holds()
+	}
+	return true
+}
+
+// acts reports whether an anchor means something in a patch.
+func acts(a pattern.Anchor) bool {
+	return a.Holds() || a.Modifier == pattern.AddIfAbsent
+}
+
+func (n *node) copy() *node {
+	c := &node{kind: n.kind, value: n.value}
+	if n.fields != nil {
+		c.fields = make([]entry, len(n.fields))
+		for i, f := range n.fields {
+			c.fields[i] = entry{f.key, f.value.copy()}
+		}
+	}
+	if n.elems != nil {
+		c.elems = make([]*node, len(n.elems))
+		for i, e := range n.elems {
+			c.elems[i] = e.copy()
+		}
+	}
+	return c
+}
+
+func (n *node) isMap() bool {
+	if n.kind == whole {
+		_, ok := n.value.(map[string]any)
+		return ok
+	}
+	return n.kind == mapping
+}
+
+// get returns the first field with the key, nil when there is none.
+func (n *node) get(key string) *node {
+	if i := n.index(key); i >= 0 {
+		return n.fields[i].value
+	}
+	return nil
+}
+
+func (n *node) index(key string) int {
+	return slices.IndexFunc(n.fields, func(f entry) bool { return f.key == key })
+}
+
+func (n *node) remove(key string) {
+	if i := n.index(key); i >= 0 {
+		n.fields = slices.Delete(n.fields, i, i+1)
+	}
+}
+
+func (n *node) rename(key, to string) {
+	if i := n.index(key); i >= 0 {
+		n.fields[i].key = to
+	}
+}
+
+func (n *node) keys() []string {
+	keys := make([]string, len(n.fields))
+	for i, f := range n.fields {
+		keys[i] = f.key
+	}
+	return keys
+}
+
+// anchors lists the keys that are anchors of one of the given kinds. A key with
+// space around the anchor is one, too, but no field is found by it.
+func (n *node) anchors(want func(pattern.Anchor) bool) []pattern.Anchor {
+	var out []pattern.Anchor
+	for _, f := range n.fields {
+		if a, ok := pattern.ParseAnchor(f.key); ok && want(a) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// has reports whether there is an anchor of one of the given kinds in n or
+// below, or a text that looks like a condition.
+func (n *node) has(want func(pattern.Anchor) bool) bool {
+	switch n.kind {
+	case mapping:
+		for _, f := range n.fields {
+			if a, ok := pattern.ParseAnchor(f.key); ok && want(a) || f.value.has(want) {
+				return true
+			}
+		}
+	case sequence:
+		return slices.ContainsFunc(n.elems, func(e *node) bool { return e.has(want) })
+	case scalar:
+		if s, ok := n.value.(string); ok {
+			a, ok := pattern.ParseAnchor(s)
+			return ok && a.Holds()
+		}
+	}
+	return false
+}
+
+var errTwice = errors.New("the patch sets the field twice, with an anchor and without; remove one of them")
+
+// plain makes n a plain value. Of two fields with one name, the first counts if
+// there is a map in the object, whose value at this place is object. Otherwise
+// that is an error.
+func (n *node) plain(object any) (any, error) {
+	switch n.kind {
+	case mapping:
+		o, exists := object.(map[string]any)
+		out := make(map[string]any, len(n.fields))
+		for _, f := range n.fields {
+			if _, ok := out[f.key]; ok {
+				if !exists {
+					return nil, under(fieldpath.Key(f.key), errTwice)
+				}
+				continue
+			}
+			v, err := f.value.plain(o[f.key])
+			if err != nil {
+				return nil, under(fieldpath.Key(f.key), err)
+			}
+			out[f.key] = v
+		}
+		return out, nil
+	case sequence:
+		o, _ := object.([]any)
+		out := make([]any, len(n.elems))
+		for i, e := range n.elems {
+			v, err := e.plain(named(o, e))
+			if err != nil {
+				return nil, under(fieldpath.Index(i), err)
+			}
+			out[i] = v
+		}
+		return out, nil
+	}
+	return n.value, nil
+}
+
+// named finds the element that has the name of the patch's element.
+func named(list []any, elem *node) any {
+	name := elem.get("name")
+	if name == nil || name.kind != scalar {
+		return nil
+	}
+	for _, v := range list {
+		m, _ := v.(map[string]any)
+		if have, ok := m["name"]; ok && isScalar(have) && text(have) == text(name.value) {
+			return v
+		}
+	}
+	return nil
+}
+
+func isScalar(v any) bool {
+	switch v.(type) {
+	case map[string]any, []any:
+		return false
+	}
+	return true
+}
+
+// text is the text of a scalar in JSON, without quotes.
+func text(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case int64:
+		return strconv.FormatInt(v, 10)
+	case bool:
+		return strconv.FormatBool(v)
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return string(b)
+}
+
+// A placedError is a fault at a place of the patch.
+type placedError struct {
+	path fieldpath.Path // from the last step to the first
+	err  error
+}
+
+func (e *placedError) Error() string {
+	path := slices.Clone(e.path)
+	slices.Reverse(path)
+	return path.String() + ": " + e.err.Error()
+}
+
+func (e *placedError) Unwrap() error { return e.err }
+
+// under adds the step that leads to where err arose.
+func under(step fieldpath.Step, err error) error {
+	var p *placedError
+	if errors.As(err, &p) {
+		p.path = append(p.path, step)
+		return err
+	}
+	return &placedError{path: fieldpath.Path{step}, err: err}
+}
