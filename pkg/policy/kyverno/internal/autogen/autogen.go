@@ -8,6 +8,7 @@
 package autogen
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -176,6 +177,9 @@ func derive(r *spec.Rule, kinds []string) ([]spec.Rule, error) {
 		if err != nil {
 			return fmt.Errorf("%v: %w", raw["name"], err)
 		}
+		if r.Mutation != nil && slices.ContainsFunc(r.Mutation.ForEach, nested) {
+			rule.Fault = errNested
+		}
 		rules = append(rules, *rule)
 		return nil
 	}
@@ -195,6 +199,14 @@ func derive(r *spec.Rule, kinds []string) ([]spec.Rule, error) {
 	}
 	return rules, nil
 }
+
+// errNested is the fault of rules derived from a nested foreach. Kyverno
+// derives one whose patch has spec.template: null, and a cluster refuses what
+// it makes of a controller.
+var errNested = errors.New("autogen cannot move a nested foreach to pod controllers: Kyverno would remove the pod template; " +
+	"set the annotation " + spec.AutogenAnnotation + ": none on the policy, and write rules for controllers by hand")
+
+func nested(f spec.ForEachMutation) bool { return f.PatchStrategicMerge == nil && len(f.ForEach) > 0 }
 
 // forControllers makes the rule for all controllers but CronJob.
 func forControllers(r *spec.Rule, kinds []string) (map[string]any, bool) {

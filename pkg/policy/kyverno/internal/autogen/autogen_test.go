@@ -263,3 +263,24 @@ func TestExpandLeavesThePolicyAlone(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// Kyverno makes rules out of a nested foreach that remove the pod template.
+func TestNestedForEachIsAFault(t *testing.T) {
+	rules := expand(t, "{}", `  - name: a
+    match: {any: [{resources: {kinds: [Pod]}}]}
+    mutate:
+      foreach:
+      - list: request.object.spec.containers
+        foreach:
+        - list: element0.env
+          patchesJson6902: "[{op: remove, path: /spec/a}]"
+`)
+	for _, r := range rules {
+		if derived := strings.HasPrefix(r.Name, prefix); derived != (r.Fault != nil) {
+			t.Errorf("rule %s: fault %v", r.Name, r.Fault)
+		}
+	}
+	if len(rules) != 3 {
+		t.Errorf("rules %s", ruleNames(rules))
+	}
+}

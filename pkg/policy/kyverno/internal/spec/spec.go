@@ -145,6 +145,9 @@ type Rule struct {
 	Path fieldpath.Path `json:"-"`
 	// Raw is the rule as JSON value, read-only.
 	Raw map[string]any `json:"-"`
+	// Fault, when set, is why the rule must fail on every resource that it
+	// matches. Only rules that autogen made have one.
+	Fault error `json:"-"`
 }
 
 // HasMutate reports whether the rule mutates.
