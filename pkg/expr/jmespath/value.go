@@ -193,69 +193,56 @@ func (r *run) weigh(v any) error {
 	return r.spend(1)
 }
 
-// finish turns a result into plain JSON values. It copies only what it must
-// change: the rest may belong to the data.
+// finish turns a result into plain JSON values. A list or map that holds what
+// must change was made by this search, since neither data nor literals hold it,
+// so it changes in place.
 func (r *run) finish(v any) (any, error) {
-	out, _, err := r.plain(v)
-	return out, err
-}
-
-func (r *run) plain(v any) (out any, changed bool, err error) {
 	if err := r.spend(1); err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	switch v := v.(type) {
 	case float64:
 		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return nil, false, fmt.Errorf("the result holds %v, which is not a number in JSON", v)
+			return nil, fmt.Errorf("the result holds %v, which is not a number in JSON", v)
 		}
 	case order:
-		return int64(v), true, nil
+		return int64(v), nil
 	case *reference:
-		return nil, false, errors.New("the result is an unevaluated expression: & may only stand before an argument of sort_by, max_by, min_by or map")
+		return nil, errors.New("the result is an unevaluated expression: & may only stand before an argument of sort_by, max_by, min_by or map")
 	case pairs:
 		list, _ := elements(v)
-		out, _, err := r.plain(list)
-		return out, true, err
+		return r.finish(list)
 	case []any:
-		var fresh []any
 		for i, e := range v {
-			got, changed, err := r.plain(e)
+			done, err := r.finish(e)
 			if err != nil {
-				return nil, false, err
+				return nil, err
 			}
-			if changed && fresh == nil {
-				fresh = append(make([]any, 0, len(v)), v...)
+			if private(e) {
+				v[i] = done
 			}
-			if changed {
-				fresh[i] = got
-			}
-		}
-		if fresh != nil {
-			return fresh, true, nil
 		}
 	case map[string]any:
-		var fresh map[string]any
 		for k, e := range v {
-			got, changed, err := r.plain(e)
+			done, err := r.finish(e)
 			if err != nil {
-				return nil, false, err
+				return nil, err
 			}
-			if changed && fresh == nil {
-				fresh = make(map[string]any, len(v))
-				for k, e := range v {
-					fresh[k] = e
-				}
+			if private(e) {
+				v[k] = done
 			}
-			if changed {
-				fresh[k] = got
-			}
-		}
-		if fresh != nil {
-			return fresh, true, nil
 		}
 	}
-	return v, false, nil
+	return v, nil
+}
+
+// private reports whether v is of a type that only this package knows.
+func private(v any) bool {
+	switch v.(type) {
+	case order, pairs:
+		return true
+	}
+	return false
 }
 
 // describe names the type of a value for an error message.
