@@ -1,0 +1,151 @@
+package kyverno
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/oneloop-dev/oneloop/pkg/facts"
+	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
+	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/spec"
+	"github.com/oneloop-dev/oneloop/pkg/resource"
+)
+
+func (c *ruleCompiler) apiCallEntry(call *spec.ContextAPICall, at fieldpath.Path) func(*scope) (any, error) {
+	urlPath := c.template(call.URLPath, at.Key("urlPath"))
+	service := c.template("", at)
+	if call.Service != nil {
+		service = c.template(call.Service.URL, at.Key("service").Key("url"))
+	}
+	expression := c.query(call.JMESPath, at.Key("jmesPath"))
+	own := c.policy.Namespace()
+	method := call.Method
+	if method == "" {
+		method = "GET"
+	}
+	return func(s *scope) (any, error) {
+		p, err := urlPath.Text(s)
+		if err != nil {
+			return nil, err
+		}
+		if p == "" {
+			if p, err = service.Text(s); err != nil {
+				return nil, err
+			}
+		} else if err := ownNamespace(p, own); err != nil {
+			return nil, err
+		}
+		answer, ok := s.request.in.Facts.APICall(method, p)
+		if !ok && method == "GET" && call.Service == nil {
+			if answer, ok, err = answerFrom(s.request.in.Facts, p); err != nil {
+				return nil, err
+			}
+		}
+		if !ok {
+			return nil, missingCall(method, p)
+		}
+		return expression.apply(s, answer)
+	}
+}
+
+// ownNamespace checks that the calls of a Policy stay in its own namespace.
+func ownNamespace(urlPath, own string) error {
+	if own == "" {
+		return nil
+	}
+	if plain, err := url.PathUnescape(urlPath); err == nil {
+		urlPath = plain
+	}
+	clean := path.Clean(urlPath)
+	parts := strings.Split(clean, "/")
+	i := slices.Index(parts, "namespaces")
+	if i < 0 || i+1 >= len(parts) {
+		return fmt.Errorf("a Policy may only ask for objects of its own namespace %s, found %s", own, clean)
+	}
+	if parts[i+1] != own {
+		return fmt.Errorf("a Policy may only ask for objects of its own namespace %s, found %s in %s", own, parts[i+1], clean)
+	}
+	return nil
+}
+
+// answerFrom answers a GET of one object, or a list of objects of a kind of
+// which at least one is known, from the objects of the stream and of the facts.
+func answerFrom(known *facts.Facts, urlPath string) (any, bool, error) {
+	plain, query, _ := strings.Cut(urlPath, "?")
+	if query != "" {
+		return nil, false, nil
+	}
+	parts := strings.Split(strings.Trim(plain, "/"), "/")
+	var group, version string
+	switch {
+	case len(parts) >= 3 && parts[0] == "api":
+		version, parts = parts[1], parts[2:]
+	case len(parts) >= 4 && parts[0] == "apis":
+		group, version, parts = parts[1], parts[2], parts[3:]
+	default:
+		return nil, false, nil
+	}
+	namespace := ""
+	if len(parts) > 2 && parts[0] == "namespaces" {
+		namespace, parts = parts[1], parts[2:]
+	}
+	if len(parts) > 2 {
+		return nil, false, nil
+	}
+	kind, ok := kindOf(known, group, parts[0])
+	if !ok {
+		return nil, false, nil
+	}
+	if len(parts) == 2 {
+		o, ok, err := known.Get(resource.ID{Kind: resource.Kind{Group: group, Version: version, Kind: kind}, Namespace: namespace, Name: parts[1]})
+		return o, ok, err
+	}
+	objects, err := known.List(group, kind, namespace)
+	if err != nil {
+		return nil, false, err
+	}
+	items := make([]any, len(objects))
+	for i, o := range objects {
+		if group == "" || !strings.Contains(group, ".") || strings.HasSuffix(group, ".k8s.io") {
+			// The API server writes lists of its own kinds so.
+			o = maps.Clone(o)
+			delete(o, "apiVersion")
+			delete(o, "kind")
+		}
+		items[i] = o
+	}
+	return map[string]any{
+		"apiVersion": resource.Kind{Group: group, Version: version}.APIVersion(),
+		"kind":       kind + "List",
+		"metadata":   map[string]any{},
+		"items":      items,
+	}, true, nil
+}
+
+// kindOf finds the kind whose objects are called resources in URLs, among those
+// of which an object is known.
+func kindOf(known *facts.Facts, group, resources string) (string, bool) {
+	for _, k := range known.Kinds() {
+		if k.Group == group && plural(k.Kind) == resources {
+			return k.Kind, true
+		}
+	}
+	return "", false
+}
+
+// plural is the name of a resource as Kubernetes makes it from its kind.
+func plural(kind string) string {
+	s := strings.ToLower(kind)
+	switch {
+	case s == "endpoints" || s == "":
+		return s
+	case strings.HasSuffix(s, "s"), strings.HasSuffix(s, "x"), strings.HasSuffix(s, "ch"), strings.HasSuffix(s, "sh"):
+		return s + "es"
+	case strings.HasSuffix(s, "y") && len(s) > 1 && !strings.ContainsRune("aeiou", rune(s[len(s)-2])):
+		return s[:len(s)-1] + "ies"
+	}
+	return s + "s"
+}

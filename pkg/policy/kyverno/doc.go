@@ -1,0 +1,2 @@
+// Package kyverno evaluates Kyverno's ClusterPolicy and Policy.
+package kyverno

@@ -1,0 +1,353 @@
+package variable
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
+)
+
+const (
+	maxText   = 4 << 20 // bytes of a text while variables are substituted in it
+	maxPasses = 1000    // over one text, as what was substituted brings in new variables
+	maxDepth  = 64      // of values that bring in values
+)
+
+// A span is a variable in a text, from its first to behind its last brace.
+type span struct{ start, end int }
+
+// find returns the variables of a text that have no variable inside. As in
+// Kyverno, one that follows another at once is not seen: it is found when the
+// text is searched again.
+func find(text string) []span {
+	var out []span
+	for from := 0; ; {
+		i := strings.Index(text[from:], "{{")
+		if i < 0 {
+			return out
+		}
+		start := from + i
+		if start > 0 && text[start-1] == '\\' {
+			from = start + 1
+			continue
+		}
+		end := closing(text, start)
+		if end < 0 {
+			from = start + 1
+			continue
+		}
+		out = append(out, span{start, end})
+		from = min(end+1, len(text))
+	}
+}
+
+// closing returns where the variable that starts at start ends, -1 if it does
+// not. Inside may be pairs of braces, as in {{ x.{a: b} }}, but not nested ones.
+func closing(text string, start int) int {
+	for i := start + 2; i < len(text); i++ {
+		switch text[i] {
+		case '{':
+			n := strings.IndexAny(text[i+1:], "{}")
+			if n < 0 || text[i+1+n] == '{' {
+				return -1
+			}
+			i += 1 + n
+		case '}':
+			if i+1 < len(text) && text[i+1] == '}' {
+				return i + 2
+			}
+			return -1
+		}
+	}
+	return -1
+}
+
+// inside returns the expression of a variable. A variable that starts with a
+// dash is shallow: what it brings in is not searched for variables.
+func inside(variable string) (expression string, shallow bool) {
+	e := strings.ReplaceAll(strings.ReplaceAll(variable, "{{", ""), "}}", "")
+	e = strings.TrimSpace(e)
+	if rest, ok := strings.CutPrefix(e, "-"); ok {
+		return strings.TrimSpace(rest), true
+	}
+	return e, false
+}
+
+// unescape turns \{{ into {{.
+func unescape(text string) string { return strings.ReplaceAll(text, `\{{`, `{{`) }
+
+// text is a text with variables.
+type text struct {
+	raw         string
+	place       fieldpath.Path // what {{ @ }} stands for
+	path        fieldpath.Path // for errors
+	expressions *expressions
+	parts       []part // nil: variables are nested, which needs the long way
+	shallow     bool   // the last variable is
+}
+
+type part struct {
+	literal    string
+	expression *Expression // nil: literal
+	shallow    bool
+}
+
+// text compiles one text, which stands at path; place is what {{ @ }} and
+// references start from.
+func (c *compilation) text(s string, place, path fieldpath.Path) node {
+	if strings.Contains(s, "$(") {
+		resolved, err := c.references(s, place)
+		if err != nil {
+			return broken{&Fault{slices.Concat(c.at, path), err}}
+		}
+		if resolved != s {
+			if n := c.variables(resolved, place, path); n != nil {
+				return n
+			}
+			return constant{resolved}
+		}
+	}
+	return c.variables(s, place, path)
+}
+
+func (c *compilation) variables(s string, place, path fieldpath.Path) node {
+	if !strings.Contains(s, "{{") {
+		return nil
+	}
+	spans := find(s)
+	if len(spans) == 0 {
+		if plain := unescape(s); plain != s {
+			return constant{plain}
+		}
+		return nil
+	}
+	t := &text{raw: s, place: slices.Clone(place), path: slices.Concat(c.at, path), expressions: c.expressions}
+	var rest strings.Builder // what the search that follows the first one sees, at least
+	end := 0
+	for _, v := range spans {
+		rest.WriteString(s[end:v.start] + "x")
+		end = v.end
+	}
+	rest.WriteString(s[end:])
+	if len(find(rest.String())) > 0 {
+		return t
+	}
+	end = 0
+	for _, v := range spans {
+		if v.start > end {
+			t.parts = append(t.parts, part{literal: s[end:v.start]})
+		}
+		end = v.end
+		source, shallow := inside(s[v.start:v.end])
+		e, err := t.compile(source)
+		if err != nil {
+			c.fault(path, fmt.Errorf("%s: %w", s[v.start:v.end], err))
+			continue
+		}
+		t.parts = append(t.parts, part{expression: e, shallow: shallow})
+		t.shallow = shallow
+	}
+	if end < len(s) {
+		t.parts = append(t.parts, part{literal: s[end:]})
+	}
+	return t
+}
+
+// compile compiles the expression of a variable of t.
+func (t *text) compile(source string) (*Expression, error) {
+	if source == "@" {
+		source = here(t.place)
+	}
+	return t.expressions.compile(source)
+}
+
+func (t *text) resolve(s Scope) (any, error) { return t.resolveAt(s, 0) }
+
+func (t *text) resolveAt(s Scope, depth int) (any, error) {
+	if t.parts == nil {
+		return t.substitute(s, t.raw, depth)
+	}
+	if len(t.parts) == 1 {
+		v, err := t.search(s, t.parts[0].expression)
+		if err != nil {
+			return nil, err
+		}
+		return t.inner(s, v, depth)
+	}
+	var b strings.Builder
+	again := false
+	for _, p := range t.parts {
+		if p.expression == nil {
+			b.WriteString(p.literal)
+			continue
+		}
+		v, err := t.search(s, p.expression)
+		if err != nil {
+			return nil, err
+		}
+		value, err := print(v, p.shallow)
+		if err != nil {
+			return nil, t.unresolved(p.expression.String(), err)
+		}
+		again = again || strings.ContainsAny(value, "{}")
+		b.WriteString(value)
+	}
+	if again && !t.shallow {
+		return t.substitute(s, b.String(), depth)
+	}
+	return unescape(b.String()), nil
+}
+
+// substitute replaces variables until there are none left.
+func (t *text) substitute(s Scope, value string, depth int) (any, error) {
+	for pass := 0; ; pass++ {
+		if pass >= maxPasses || len(value) > maxText {
+			return nil, t.unresolved(t.raw, errors.New("it brings in variables without end"))
+		}
+		spans := find(value)
+		if len(spans) == 0 {
+			return unescape(value), nil
+		}
+		var b strings.Builder
+		end := 0
+		shallow := false
+		for _, v := range spans {
+			var source string
+			source, shallow = inside(value[v.start:v.end])
+			e, err := t.compile(source)
+			if err != nil {
+				return nil, t.unresolved(source, err)
+			}
+			found, err := t.search(s, e)
+			if err != nil {
+				return nil, err
+			}
+			if v.start == 0 && v.end == len(value) {
+				return t.inner(s, found, depth)
+			}
+			text, err := print(found, shallow)
+			if err != nil {
+				return nil, t.unresolved(source, err)
+			}
+			b.WriteString(value[end:v.start])
+			b.WriteString(text)
+			end = v.end
+			if b.Len() > maxText {
+				break
+			}
+		}
+		b.WriteString(value[end:])
+		value = b.String()
+		if shallow {
+			return unescape(value), nil
+		}
+	}
+}
+
+// search evaluates one variable.
+func (t *text) search(s Scope, e *Expression) (any, error) {
+	if s.Deleting() && strings.Contains(e.text, "request.object") {
+		old, err := t.expressions.compile(strings.ReplaceAll(e.text, "request.object", "request.oldObject"))
+		if err != nil {
+			return nil, t.unresolved(e.text, err)
+		}
+		e = old
+	}
+	v, err := s.Search(e)
+	if err != nil {
+		return nil, t.unresolved(e.text, err)
+	}
+	return v, nil
+}
+
+func (t *text) unresolved(variable string, err error) error {
+	return &Unresolved{Variable: variable, Path: t.path, Err: err}
+}
+
+// print writes a value into a text.
+func print(v any, shallow bool) (string, error) {
+	s, ok := v.(string)
+	if !ok {
+		data, err := json.Marshal(v)
+		if err != nil {
+			return "", err
+		}
+		s = string(data)
+	}
+	if shallow && v != nil {
+		s = strings.ReplaceAll(s, "{{", `\{{`)
+	}
+	return s, nil
+}
+
+// inner substitutes the variables in the texts of a map or list that a
+// variable brought in. A text that it brought in is final.
+func (t *text) inner(s Scope, v any, depth int) (any, error) {
+	if _, ok := v.(string); ok || !hasBraces(v) {
+		return v, nil
+	}
+	if depth >= maxDepth {
+		return nil, t.unresolved(t.raw, errors.New("it brings in variables without end"))
+	}
+	return t.within(s, v, t.place, depth+1)
+}
+
+func (t *text) within(s Scope, v any, place fieldpath.Path, depth int) (any, error) {
+	if !hasBraces(v) {
+		return v, nil
+	}
+	switch v := v.(type) {
+	case string:
+		inner := &text{raw: v, place: place, path: t.path, expressions: t.expressions}
+		return inner.substitute(s, v, depth)
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			var err error
+			if out[i], err = t.within(s, v[i], place.Index(i), depth); err != nil {
+				return nil, err
+			}
+		}
+		return out, nil
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			name, err := t.within(s, key, place, depth)
+			if err != nil {
+				return nil, err
+			}
+			newKey, ok := name.(string)
+			if name == nil {
+				newKey = key
+			} else if !ok {
+				return nil, fmt.Errorf("the key %q: expected a text, found %s", key, kindOf(name))
+			}
+			if out[newKey], err = t.within(s, v[key], place.Key(key), depth); err != nil {
+				return nil, err
+			}
+		}
+		return out, nil
+	}
+	return v, nil
+}
+
+// hasBraces reports whether some text in v has a pair of braces.
+func hasBraces(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return strings.Contains(v, "{{")
+	case []any:
+		return slices.ContainsFunc(v, hasBraces)
+	case map[string]any:
+		for key, value := range v {
+			if strings.Contains(key, "{{") || hasBraces(value) {
+				return true
+			}
+		}
+	}
+	return false
+}

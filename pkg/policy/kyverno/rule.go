@@ -1,0 +1,464 @@
+package kyverno
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/oneloop-dev/oneloop/pkg/image"
+	"github.com/oneloop-dev/oneloop/pkg/patch/jsonpatch"
+	"github.com/oneloop-dev/oneloop/pkg/policy"
+	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/anchor"
+	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/condition"
+	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/match"
+	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/spec"
+	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/variable"
+	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/verifyimages"
+	"github.com/oneloop-dev/oneloop/pkg/resource"
+)
+
+// A rule is a compiled rule. It is immutable.
+type rule struct {
+	policy        *spec.Policy
+	spec          *spec.Rule
+	matcher       *match.Matcher
+	context       []*entry
+	preconditions *condition.Conditions
+	exceptions    []*exception
+	rest          *variable.Template // what else has to resolve; may be nil
+
+	// One of these says what the rule does.
+	patch  *patch
+	loops  []*loop
+	images *verifyimages.Rule
+}
+
+// A program runs the rules of one kind of one policy.
+type program struct {
+	policy *spec.Policy
+	rules  []*rule
+}
+
+// Policy implements policy.Program.
+func (p *program) Policy() policy.Ref { return p.policy.Ref }
+
+// Selects implements policy.Program.
+func (p *program) Selects(k resource.Kind) bool {
+	return slices.ContainsFunc(p.rules, func(r *rule) bool { return r.matcher.Selects(k) })
+}
+
+// run calls do for each rule that matches, with the object as the rules before
+// it left it. Do returns the results of the rule; the object of the last one
+// that mutated is what the next rule sees.
+func (p *program) run(ctx context.Context, in policy.Input, do func(*request, *rule, resource.Object) []policy.Result) ([]policy.Result, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	req := newRequest(ctx, in, p.policy)
+	shown := false
+	current := in.Object
+	var all []policy.Result
+	for _, r := range p.rules {
+		matched, err := r.matcher.Matches(req.subject(current))
+		if err != nil {
+			all = append(all, r.failed(req, err))
+			continue
+		}
+		if !matched {
+			continue
+		}
+		if !shown {
+			current, shown = req.show(current), true
+			req.object = current
+		}
+		applied := false
+		for _, result := range do(req, r, current) {
+			if result.Outcome == policy.Mutated {
+				current = result.Object
+				result.Object = req.hide(current)
+			}
+			switch result.Outcome {
+			case policy.Mutated, policy.Passed, policy.Denied:
+				applied = true
+			}
+			all = append(all, result)
+		}
+		if applied && p.policy.Spec.AppliesOne() {
+			break
+		}
+	}
+	return all, nil
+}
+
+// failed is the result of a rule that could not be evaluated.
+func (r *rule) failed(req *request, err error) policy.Result {
+	return policy.Result{Rule: r.spec.Name, Outcome: policy.Failed, Message: err.Error(), Err: r.error(req, err)}
+}
+
+// error puts the place in front of err: that of the variable in the policy
+// when one did not resolve.
+func (r *rule) error(req *request, err error) error {
+	at := r.spec.Path
+	var u *variable.Unresolved
+	if errors.As(err, &u) {
+		at = slices.Concat(at, u.Path)
+	}
+	e := r.policy.Error(r.spec.Name, at, err)
+	e.Resource, e.Path = req.in.ID, nil
+	return e
+}
+
+func (r *rule) skipped(message string) policy.Result {
+	return policy.Result{Rule: r.spec.Name, Outcome: policy.Skipped, Message: message}
+}
+
+// admit loads the context of a rule that matched and checks preconditions and
+// exceptions. The scope is nil when the result says how the rule ended.
+func (r *rule) admit(req *request, o resource.Object) (*scope, policy.Result) {
+	s := req.scope(o)
+	entries := r.context
+	if values, ok := ruleValues(req, r); ok {
+		for key, v := range values {
+			s.give(key, v)
+		}
+		entries = withoutGiven(entries, values)
+	}
+	if len(req.given) > 0 {
+		entries = withoutGiven(entries, req.given)
+	}
+	s.with(entries)
+	ok, message, err := holds(r.preconditions, s)
+	if err != nil {
+		return nil, r.failed(req, fmt.Errorf("preconditions: %w", err))
+	}
+	if !ok {
+		text := "preconditions not met"
+		if message != "" {
+			text += "; " + message
+		}
+		return nil, r.skipped(text)
+	}
+	var names []string
+	for _, e := range r.exceptions {
+		applies, err := e.applies(req, s, o)
+		if err != nil {
+			return nil, r.failed(req, err)
+		}
+		if applies {
+			names = append(names, e.key)
+		}
+	}
+	if len(names) > 0 {
+		return nil, r.skipped("rule is skipped due to policy exceptions " + strings.Join(names, ", "))
+	}
+	return s, policy.Result{}
+}
+
+// ruleValues returns what Values files give to a rule. A value for a rule
+// holds for those that autogen made from it.
+func ruleValues(req *request, r *rule) (map[string]any, bool) {
+	name := r.spec.Name
+	for _, candidate := range []string{name, strings.TrimPrefix(name, "autogen-"), strings.TrimPrefix(name, "autogen-cronjob-")} {
+		v, ok := req.in.Facts.RuleValues(r.policy.Metadata.Name, candidate)
+		if !ok {
+			continue
+		}
+		values := maps.Clone(v.Values)
+		if values == nil {
+			values = map[string]any{}
+		}
+		for key, list := range v.ForeachValues {
+			if len(list) > 0 {
+				values[key] = list[0]
+			}
+		}
+		return values, true
+	}
+	return nil, false
+}
+
+// withoutGiven drops the entries that a Values file stands for.
+func withoutGiven(entries []*entry, values map[string]any) []*entry {
+	return slices.DeleteFunc(slices.Clone(entries), func(e *entry) bool { return !e.replaces && given(values, e.name) })
+}
+
+// A mutator runs the mutate rules of a policy.
+type mutator struct{ program }
+
+// Apply implements policy.Program.
+func (m *mutator) Apply(ctx context.Context, in policy.Input) ([]policy.Result, error) {
+	return m.run(ctx, in, func(req *request, r *rule, o resource.Object) []policy.Result {
+		return []policy.Result{r.mutate(req, o)}
+	})
+}
+
+func (r *rule) mutate(req *request, o resource.Object) policy.Result {
+	s, ended := r.admit(req, o)
+	if s == nil {
+		return ended
+	}
+	if s.Deleting() {
+		return r.skipped("the object is being deleted")
+	}
+	if r.loops != nil {
+		out, count, err := mutateEach(s, r.loops, o, 0)
+		switch {
+		case err != nil:
+			return r.failed(req, err)
+		case count == 0:
+			return r.skipped("0 elements processed")
+		}
+		return r.mutated(req, out)
+	}
+	if _, err := r.rest.Resolve(s); err != nil {
+		return r.failed(req, err)
+	}
+	out, err := r.patch.apply(s, o)
+	switch {
+	case err != nil:
+		return r.failed(req, err)
+	case equal(o, out):
+		return policy.Result{Rule: r.spec.Name, Outcome: policy.Unchanged, Message: "no patches applied"}
+	}
+	return r.mutated(req, out)
+}
+
+func (r *rule) mutated(req *request, o resource.Object) policy.Result {
+	id := req.in.ID
+	message := "mutated " + id.Kind.Kind + "/" + id.Name
+	if req.namespace != "" {
+		message += " in namespace " + req.namespace
+	}
+	return policy.Result{Rule: r.spec.Name, Outcome: policy.Mutated, Message: message, Object: o}
+}
+
+// apply resolves and applies the patch.
+func (p *patch) apply(s *scope, o resource.Object) (resource.Object, error) {
+	merge, err := p.merge.Resolve(s)
+	if err != nil {
+		return nil, err
+	}
+	operations := p.fixed
+	if !p.parsed {
+		text, err := p.operations.Text(s)
+		if err != nil {
+			return nil, fmt.Errorf("patchesJson6902: %w", err)
+		}
+		if merge == nil {
+			if operations, err = jsonpatch.Parse(text); err != nil {
+				return nil, fmt.Errorf("patchesJson6902: %w", err)
+			}
+		}
+	}
+	if merge == nil {
+		out, err := operations.Apply(o)
+		if err != nil {
+			return nil, fmt.Errorf("patchesJson6902: %w", err)
+		}
+		return out, nil
+	}
+	pattern, ok := merge.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("patchStrategicMerge: expected a map, found %s", describe(merge))
+	}
+	out, applied, err := anchor.Apply(s.request.in.ID.Kind, o, pattern)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("patchStrategicMerge: %w", err)
+	case !applied:
+		return o, nil
+	}
+	return out, nil
+}
+
+// A pinner runs the verifyImages rules of a policy: it writes digests.
+type pinner struct{ program }
+
+// Apply implements policy.Program.
+func (p *pinner) Apply(ctx context.Context, in policy.Input) ([]policy.Result, error) {
+	return p.run(ctx, in, func(req *request, r *rule, o resource.Object) []policy.Result {
+		images, s, results := r.verify(req, o, req.object)
+		if s == nil {
+			return results
+		}
+		return r.placed(req, r.images.Pin(ctx, o, images, in.Digests))
+	})
+}
+
+// verify finds the images that concern a rule in o; the scope is nil when the
+// results say how the rule ended.
+func (r *rule) verify(req *request, current, o resource.Object) ([]image.Field, *scope, []policy.Result) {
+	images, err := r.images.Images(req.in.ID.Kind, o)
+	if err != nil {
+		return nil, nil, []policy.Result{r.failed(req, err)}
+	}
+	if len(images) == 0 {
+		return nil, nil, nil
+	}
+	s, ended := r.admit(req, current)
+	if s == nil {
+		return nil, nil, []policy.Result{ended}
+	}
+	if _, err := r.rest.Resolve(s); err != nil {
+		return nil, nil, []policy.Result{r.failed(req, err)}
+	}
+	return images, s, nil
+}
+
+// placed puts the place in front of the errors of results.
+func (r *rule) placed(req *request, results []policy.Result) []policy.Result {
+	for i := range results {
+		result := &results[i]
+		var v *verifyimages.Violation
+		if errors.As(result.Err, &v) && !r.enforces(v, req) {
+			// Admission would have let the resource pass.
+			result.Err = nil
+		}
+		if result.Err != nil {
+			result.Err = r.error(req, result.Err)
+		}
+	}
+	return results
+}
+
+// enforces reports whether a violation would be refused at admission.
+func (r *rule) enforces(v *verifyimages.Violation, req *request) bool {
+	action := v.FailureAction
+	if action == "" {
+		action = r.policy.Spec.ValidationFailureAction
+	}
+	return strings.EqualFold(action, "Enforce")
+}
+
+// A checker runs the verifyImages rules of a policy a second time: it tells
+// which images lack what the rules demand.
+type checker struct{ program }
+
+// Apply implements policy.Program.
+func (p *checker) Apply(ctx context.Context, in policy.Input) ([]policy.Result, error) {
+	return p.run(ctx, in, func(req *request, r *rule, o resource.Object) []policy.Result {
+		if !r.images.Checks() {
+			return nil
+		}
+		_, s, results := r.verify(req, o, o)
+		if s == nil {
+			return results
+		}
+		return r.placed(req, r.images.Check(req.in.ID.Kind, o, in.Digests))
+	})
+}
+
+// mutateEach runs the loops one after another; each sees what the one before
+// made. It returns the object and how many of the loops changed it.
+func mutateEach(s *scope, loops []*loop, o resource.Object, nesting int) (resource.Object, int, error) {
+	count := 0
+	for _, l := range loops {
+		elements, err := s.Search(l.list)
+		if err != nil {
+			return nil, 0, &variable.Unresolved{Variable: l.list.String(), Path: l.path.Key("list"), Err: err}
+		}
+		out, err := l.run(s, o, elements, nesting)
+		if err != nil {
+			return nil, 0, err
+		}
+		if equal(o, out) {
+			continue
+		}
+		o = out
+		s.setObject(o)
+		count++
+	}
+	return o, count, nil
+}
+
+// run applies the patch to each element. Patches see what those of earlier
+// rounds made, variables do not: request.object is as it was before the loop.
+func (l *loop) run(s *scope, o resource.Object, list any, nesting int) (resource.Object, error) {
+	elements, ok := list.([]any)
+	if !ok {
+		elements = []any{list}
+	}
+	for i := range elements {
+		if l.descending {
+			i = len(elements) - 1 - i
+		}
+		if elements[i] == nil {
+			continue
+		}
+		round := s.inner()
+		round.setElement(elements[i], i, nesting)
+		round.with(withoutGivenIn(s.request, l.context))
+		out, err := l.round(round, o, nesting)
+		if err != nil {
+			return nil, fmt.Errorf("%s, element %d: %w", l.path, i, err)
+		}
+		o = out
+	}
+	return o, nil
+}
+
+func withoutGivenIn(req *request, entries []*entry) []*entry {
+	if len(entries) == 0 || len(req.given) == 0 {
+		return entries
+	}
+	return withoutGiven(entries, req.given)
+}
+
+func (l *loop) round(s *scope, o resource.Object, nesting int) (resource.Object, error) {
+	ok, _, err := holds(l.preconditions, s)
+	if err != nil {
+		return nil, fmt.Errorf("preconditions: %w", err)
+	}
+	if !ok {
+		return o, nil
+	}
+	if l.loops != nil {
+		out, _, err := mutateEach(s, l.loops, o, nesting+1)
+		return out, err
+	}
+	return l.patch.apply(s, o)
+}
+
+// equal compares JSON values; 1 and 1.0 are equal.
+func equal(a, b any) bool {
+	switch a := a.(type) {
+	case map[string]any:
+		b, ok := b.(map[string]any)
+		if !ok || len(a) != len(b) {
+			return false
+		}
+		for k, v := range a {
+			w, ok := b[k]
+			if !ok || !equal(v, w) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		b, ok := b.([]any)
+		if !ok || len(a) != len(b) {
+			return false
+		}
+		if len(a) > 0 && &a[0] == &b[0] {
+			return true
+		}
+		for i := range a {
+			if !equal(a[i], b[i]) {
+				return false
+			}
+		}
+		return true
+	case int64:
+		if f, ok := b.(float64); ok {
+			return float64(a) == f
+		}
+	case float64:
+		if i, ok := b.(int64); ok {
+			return a == float64(i)
+		}
+	}
+	return a == b
+}
