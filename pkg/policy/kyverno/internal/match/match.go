@@ -40,6 +40,7 @@ type Matcher struct {
 	exclude      []filter
 	excludeAll   bool
 	subresources bool // some kind names a subresource
+	exception    bool // of a PolicyException, not of a rule
 }
 
 // Compile compiles the match and exclude blocks of r. The policyNamespace is
@@ -59,6 +60,20 @@ func Compile(policyNamespace string, r *spec.Rule) (*Matcher, error) {
 		}
 	}
 	return m, nil
+}
+
+// CompileException compiles the match block of a PolicyException, whose filters
+// are read a little differently: operations do not count, a namespaceSelector
+// says nothing about a Namespace, and a block without any and all holds for
+// nothing.
+func CompileException(b *spec.MatchResources) (*Matcher, error) {
+	m := &Matcher{exception: true}
+	if len(b.Any) == 0 && len(b.All) == 0 {
+		return m, nil
+	}
+	var err error
+	m.match, m.matchAll, err = compileBlock("match", b)
+	return m, err
 }
 
 func compileBlock(name string, b *spec.MatchResources) (filters []filter, all bool, err error) {
@@ -105,11 +120,15 @@ func (m *Matcher) Matches(s Subject) (bool, error) {
 	if m.namespace != "" && m.namespace != s.Namespace {
 		return false, nil
 	}
-	matched, missing := m.evaluate(m.match, m.matchAll, &s, false)
+	block := matching
+	if m.exception {
+		block = excepting
+	}
+	matched, missing := evaluate(m.match, m.matchAll, &s, block)
 	if matched == no || len(m.exclude) == 0 {
 		return matched == yes, missing
 	}
-	excluded, missingToo := m.evaluate(m.exclude, m.excludeAll, &s, true)
+	excluded, missingToo := evaluate(m.exclude, m.excludeAll, &s, excluding)
 	switch {
 	case excluded == yes:
 		return false, nil
@@ -130,9 +149,19 @@ const (
 	unknown
 )
 
+// A block is where a filter stands: Kyverno reads the three alike but for
+// details.
+type block int
+
+const (
+	matching block = iota
+	excluding
+	excepting
+)
+
 // evaluate combines the filters of a block. The error is set exactly if the
 // verdict is unknown.
-func (m *Matcher) evaluate(filters []filter, all bool, s *Subject, exclude bool) (verdict, error) {
+func evaluate(filters []filter, all bool, s *Subject, b block) (verdict, error) {
 	decisive, otherwise := yes, no
 	if all {
 		decisive, otherwise = no, yes
@@ -140,7 +169,7 @@ func (m *Matcher) evaluate(filters []filter, all bool, s *Subject, exclude bool)
 	result := otherwise
 	var missing error
 	for i := range filters {
-		v, err := filters[i].evaluate(s, exclude)
+		v, err := filters[i].evaluate(s, b)
 		if v == decisive {
 			return decisive, nil
 		}
@@ -204,16 +233,16 @@ func compileFilter(place string, f *spec.ResourceFilter) (filter, error) {
 
 // evaluate reports whether all of f holds. Criteria that need facts come last,
 // so that they count only when everything else holds.
-func (f *filter) evaluate(s *Subject, exclude bool) (verdict, error) {
+func (f *filter) evaluate(s *Subject, b block) (verdict, error) {
 	user := &f.user
-	if !exclude && !user.IsEmpty() && s.Facts.Request.UserDeclared && anonymous(&s.Facts.Request) {
+	if b == matching && !user.IsEmpty() && s.Facts.Request.UserDeclared && anonymous(&s.Facts.Request) {
 		// Kyverno does not ask for a user when it knows that there is none.
 		user = &spec.UserInfo{}
 	}
 	if !f.resources && user.IsEmpty() {
 		return no, nil // an empty filter holds for nothing
 	}
-	if len(f.operations) > 0 && !slices.Contains(f.operations, s.Operation) {
+	if len(f.operations) > 0 && b != excepting && !slices.Contains(f.operations, s.Operation) {
 		return no, nil
 	}
 	if len(f.kinds) > 0 && !matchesKind(f.kinds, s.ID.Kind, s.Subresource) {
@@ -249,16 +278,14 @@ func (f *filter) evaluate(s *Subject, exclude bool) (verdict, error) {
 	}
 
 	result, missing := yes, error(nil)
-	if f.nsSelector != nil {
-		if isNamespace(s.Object) {
-			return no, nil // Kyverno never applies a namespaceSelector to a Namespace
-		}
-		var v verdict
-		if v, missing = f.namespace(s); v == no {
+	switch {
+	case f.nsSelector == nil:
+	case !isNamespace(s.Object):
+		if result, missing = f.namespace(s); result == no {
 			return no, nil
-		} else if v == unknown {
-			result = unknown
 		}
+	case b != excepting:
+		return no, nil // rules never match a Namespace by a namespaceSelector
 	}
 	if !user.IsEmpty() {
 		if !s.Facts.Request.UserDeclared {

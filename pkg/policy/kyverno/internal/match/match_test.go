@@ -300,6 +300,43 @@ func TestRequester(t *testing.T) {
 	}
 }
 
+func TestException(t *testing.T) {
+	const namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n"
+	tests := []struct {
+		name, block, object string
+		request             facts.Request
+		want, missing       bool
+	}{
+		{"any", `{any: [{resources: {kinds: [Pod]}}, {resources: {kinds: [Deployment], names: [web]}}]}`, web, facts.Request{}, true, false},
+		{"all", `{all: [{resources: {kinds: [Deployment]}}, {resources: {names: [api]}}]}`, web, facts.Request{}, false, false},
+		{"neither", `{resources: {kinds: [Deployment]}}`, web, facts.Request{}, false, false},
+		{"empty filter", `{any: [{}]}`, web, facts.Request{}, false, false},
+		{"operations do not count", `{any: [{resources: {kinds: [Deployment], operations: [DELETE]}}]}`, web, facts.Request{}, true, false},
+		{"namespaceSelector on a Namespace", `{any: [{resources: {kinds: [Namespace], namespaceSelector: {matchLabels: {a: b}}}}]}`, namespace, facts.Request{}, true, false},
+		{"namespaceSelector", `{any: [{resources: {kinds: [Deployment], namespaceSelector: {matchLabels: {env: dev}}}}]}`, web, facts.Request{}, false, false},
+		{"declared to be nobody", `{any: [{resources: {kinds: [Deployment]}, clusterRoles: [admin]}]}`, web, facts.Request{UserDeclared: true}, false, false},
+		{"requester unknown", `{any: [{resources: {kinds: [Deployment]}, clusterRoles: [admin]}]}`, web, facts.Request{}, false, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r, err := spec.DecodeRule(object(t, "apiVersion: v1\nkind: Rule\nrule: {match: "+tt.block+"}")["rule"].(map[string]any), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := CompileException(&r.Match)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := subject(t, tt.object, shop)
+			s.Facts.Request = tt.request
+			got, err := m.Matches(s)
+			if got != tt.want || errors.Is(err, facts.ErrMissing) != tt.missing {
+				t.Errorf("%v, %v, want %v, missing %v", got, err, tt.want, tt.missing)
+			}
+		})
+	}
+}
+
 func TestMatchesDoesNotAllocate(t *testing.T) {
 	m := compile(t, "", `{match: {any: [{resources: {kinds: [Pod]}}, {resources: {kinds: [apps/*/Deployment], selector: {matchLabels: {app: "w*"}}}}]}, exclude: {any: [{resources: {namespaces: [argocd, "kube-*"]}}]}}`)
 	s := subject(t, web)
