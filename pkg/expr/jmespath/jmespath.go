@@ -122,6 +122,6 @@ func (e *notFound) Error() string {
 // absent is IsNotFound for errors that evaluation itself passes on, which are
 // never wrapped.
 func absent(err error) bool {
-	_, ok := err.(*notFound)
+	_, ok := err.(*notFound) //nolint:errorlint // it is never wrapped here, and every element may ask
 	return ok
 }
