@@ -143,7 +143,7 @@ func newRegistry(s *server, opts ...registry.Option) *registry.Registry {
 		registry.WithAllow(s.host),
 		registry.WithKeychain(anonymous{}),
 		registry.WithBackoff(time.Millisecond),
-		registry.WithTimeout(10 * time.Second),
+		registry.WithTimeout(24 * time.Hour), // the longest Retry-After is not waited for because of maxWait
 	}, opts...)...)
 }
 
@@ -457,7 +457,8 @@ func TestFaults(t *testing.T) {
 		{name: "HEAD is not offered", method: "HEAD", times: forever, answer: status(405), requests: 2},
 		{name: "HEAD says that there is nothing", method: "HEAD", times: forever, answer: status(404), requests: 2},
 		{name: "HEAD has no digest", method: "HEAD", times: forever, answer: manifest(oci, "", nil), requests: 2},
-		{name: "HEAD has an unusual digest", method: "HEAD", times: forever, answer: manifest(oci, "sha512:"+strings.Repeat("0", 128), nil), requests: 2},
+		{name: "HEAD has an unusual digest", method: "HEAD", times: forever, answer: status(200, "Content-Type", oci, "Content-Length", "500",
+			"Docker-Content-Digest", "sha512:"+strings.Repeat("0", 128)), requests: 2},
 		{name: "a digest that the bytes do not have", times: forever, answer: func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodHead {
 				w.WriteHeader(http.StatusMethodNotAllowed)
@@ -535,6 +536,17 @@ func TestTimeout(t *testing.T) {
 	err := wantError(t, newRegistry(s, registry.WithTimeout(50*time.Millisecond)), s.host+"/team/app:v1")
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error = %v, want a deadline", err)
+	}
+}
+
+// What the registry wants to wait for longer than there is time is not waited
+// for at all.
+func TestRetryAfterTheDeadline(t *testing.T) {
+	f := &faults{left: -1, answer: status(429, "Retry-After", "30")}
+	s := serve(t, httptest.NewServer, f.wrap)
+	wantError(t, newRegistry(s, registry.WithTimeout(20*time.Second)), s.host+"/team/app:v1", "429", "log in for a higher limit")
+	if got := s.count("HEAD /v2/team/app/manifests/v1"); got != 1 {
+		t.Errorf("%d requests, want one", got)
 	}
 }
 
