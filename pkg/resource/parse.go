@@ -350,7 +350,7 @@ func (r *Resource) listItems(t *tree, list int32) ([]*Resource, error) {
 			from, to = int(n.val), int(n.valEnd)
 			item.text = dedent(t.text[from:to], indentAt(t.text, to-1))
 		} else {
-			if n.lead == n.start { // behind another dash
+			if strings.Trim(t.text[strings.LastIndexByte(t.text[:n.start], '\n')+1:n.start], " ") != "" { // behind another dash
 				return nil, r.fault(&scanError{offset: from, message: "expected a manifest, found a list"})
 			}
 			item.text = t.text[from:to]

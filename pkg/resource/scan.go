@@ -217,19 +217,15 @@ func (s *scanner) content() bool {
 			i++
 		}
 		if i < len(t) && t[i] == '\t' {
-			// A tab may only stand before a comment or the end of the line.
 			j := i
 			for j < len(t) && (t[j] == ' ' || t[j] == '\t') {
 				j++
 			}
-			if j < len(t) && t[j] != '\n' {
-				s.pos = j
-				if t[j] == '#' {
-					return s.beyond("a tab before a comment")
-				}
-				return s.malformed("tabs can't be used for indentation; use spaces")
+			s.pos = j
+			if j == len(t) || t[j] == '\n' || t[j] == '#' {
+				return s.beyond("a tab before a comment or the end of a line")
 			}
-			i = j
+			return s.malformed("tabs can't be used for indentation; use spaces")
 		}
 		switch {
 		case i == len(t):
@@ -1138,8 +1134,12 @@ func (s *scanner) flowPlain(i int) (end int, ok bool) {
 		case ',', '[', ']', '{', '}':
 			return end, true
 		case ':':
-			if j+1 == len(t) || t[j+1] == ' ' || t[j+1] == '\n' || strings.IndexByte(",[]{}", t[j+1]) >= 0 {
+			if j+1 == len(t) || t[j+1] == ' ' || t[j+1] == '\n' {
 				return end, true
+			}
+			if strings.IndexByte(",[]{}", t[j+1]) >= 0 {
+				s.pos = j
+				return 0, s.beyond("an unusual scalar in a flow collection")
 			}
 		}
 		end = j + 1

@@ -173,7 +173,7 @@ func blockText(s string, indent int, folded bool) string {
 // basic plane of Unicode.
 
 func canonicalPlain(s string) bool {
-	return !strings.HasPrefix(s, "---") && !strings.HasPrefix(s, "...") && basicPlane(s)
+	return s != "-" && s != "?" && !strings.HasPrefix(s, "---") && !strings.HasPrefix(s, "...") && !strings.HasSuffix(s, ":") && basicPlane(s)
 }
 
 func canonicalSingle(value string) bool { return basicPlane(value) }

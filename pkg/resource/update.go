@@ -274,7 +274,7 @@ func (s *splicer) pieces(n int32, pieces []piece) error {
 						s.copy(child.lead, line)
 					} else {
 						// Comments of what is now first go before the dash.
-						s.insert(lineStart, s.text[child.lead:line], col)
+						s.insert(lineStart, s.text[child.lead:line])
 					}
 				}
 			}
@@ -296,7 +296,7 @@ func (s *splicer) pieces(n int32, pieces []piece) error {
 				case gap == "":
 				case removed && strings.IndexByte(gap, '#') < 0:
 				case removed && !written && inline:
-					s.insert(lineStart, gap, col)
+					s.insert(lineStart, gap)
 				case follows, newFollows, strings.IndexByte(gap, '#') >= 0:
 					s.endLine()
 					s.out = append(s.out, gap...)
@@ -312,10 +312,18 @@ func (s *splicer) lineOf(offset int32) int32 {
 	return int32(strings.LastIndexByte(s.text[:offset], '\n') + 1)
 }
 
-// insert puts lines of comments before the line at offset at.
-func (s *splicer) insert(at int, lines string, col int) {
+// insert puts lines of comments before the line at offset at, and indents them
+// like it.
+func (s *splicer) insert(at int, lines string) {
 	tail := string(s.out[at:])
-	s.out = append(s.out[:at], lines...)
+	indent := len(tail) - len(strings.TrimLeft(tail, " "))
+	s.out = s.out[:at]
+	for line := range strings.Lines(lines) {
+		if line = strings.TrimLeft(line, " "); line != "\n" {
+			s.out = appendSpaces(s.out, indent)
+		}
+		s.out = append(s.out, line...)
+	}
 	s.endLine()
 	s.out = append(s.out, tail...)
 }
@@ -407,13 +415,26 @@ func (s *splicer) replace(n *node, v any, col int, isList bool) (err error) {
 		s.out, err = s.appendBlock(append(s.out, ' '), v, col+2)
 		return err
 	}
-	if str, ok := v.(string); ok && n.kind == scalarNode && (n.style == singleStyle || n.style == doubleStyle) && !literalFits(str) {
-		s.out = appendString(append(s.out, ' '), str, n.style, false)
-		s.out = append(s.out, rest...)
-		return nil
+	str, isString := v.(string)
+	if !scalar || isString && literalFits(str) || n.kind != scalarNode {
+		s.out, err = s.appendValue(s.out, v, col, rest)
+		return err
 	}
-	s.out, err = s.appendValue(s.out, v, col, rest)
-	return err
+	space := s.text[n.sep:n.val]
+	if space == "" || strings.IndexByte(space, '\n') >= 0 {
+		space = " "
+	}
+	s.out = append(s.out, space...)
+	switch {
+	case isString:
+		s.out = appendString(s.out, str, n.style, false)
+	default:
+		if s.out, err = s.appendFlow(s.out, v, -1); err != nil {
+			return err
+		}
+	}
+	s.out = append(s.out, rest...)
+	return nil
 }
 
 // flow writes a flow collection from bracket to bracket. root says that it is
