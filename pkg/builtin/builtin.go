@@ -1,0 +1,20 @@
+// Package builtin lists what oneloop is made of. To add a policy language or a
+// report format, add one item here.
+package builtin
+
+import (
+	"github.com/oneloop-dev/oneloop/pkg/policy"
+	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno"
+	"github.com/oneloop-dev/oneloop/pkg/report"
+	"github.com/oneloop-dev/oneloop/pkg/report/json"
+)
+
+// Languages stand in the order in which they run.
+var Languages = []policy.Language{
+	kyverno.Language,
+}
+
+// Formats are the report formats of --report.
+var Formats = []report.Format{
+	json.Format,
+}

@@ -1,0 +1,236 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/oneloop-dev/oneloop/pkg/builtin"
+	"github.com/oneloop-dev/oneloop/pkg/config"
+	"github.com/oneloop-dev/oneloop/pkg/digest/lock"
+	"github.com/oneloop-dev/oneloop/pkg/facts"
+	"github.com/oneloop-dev/oneloop/pkg/krm"
+	"github.com/oneloop-dev/oneloop/pkg/load"
+	"github.com/oneloop-dev/oneloop/pkg/pipeline"
+	"github.com/oneloop-dev/oneloop/pkg/policy"
+	"github.com/oneloop-dev/oneloop/pkg/report"
+	"github.com/oneloop-dev/oneloop/pkg/resource"
+)
+
+// runFunction is the KRM function. It writes a ResourceList whatever happens:
+// when something fails, the items as they came and the errors in results.
+func runFunction(ctx context.Context, s *streams, root string) error {
+	input, err := io.ReadAll(s.in)
+	if err != nil {
+		return err
+	}
+	list, err := krm.Read(input)
+	if err != nil {
+		return err
+	}
+	results, err := applyList(ctx, s, root, list)
+	if err != nil {
+		// Items may be half-way changed: hand out what came in.
+		untouched, readErr := krm.Read(input)
+		if readErr != nil {
+			return readErr
+		}
+		list = untouched
+	}
+	var out bytes.Buffer
+	if writeErr := list.Write(&out, results); writeErr != nil {
+		return errors.Join(err, writeErr)
+	}
+	if _, writeErr := s.out.Write(out.Bytes()); writeErr != nil {
+		return errors.Join(err, writeErr)
+	}
+	return err
+}
+
+// applyList applies the policies of the functionConfig to the items. The
+// results tell what happened, also when the error is not nil.
+func applyList(ctx context.Context, s *streams, root string, list *krm.ResourceList) ([]krm.Result, error) {
+	spec, policies, err := functionConfig(list)
+	if err != nil {
+		return errorResults(err), err
+	}
+	p, err := functionPlan(spec, policies, root, list)
+	if err != nil {
+		return errorResults(err), err
+	}
+	entries, err := p.apply(ctx, s, list.Items)
+	if err == nil {
+		err = failures(entries)
+	}
+	if err == nil && spec.Mode == "Validate" {
+		if err = refuseChanges(entries); err == nil {
+			list.Items = nil
+		}
+	}
+	results := entryResults(entries, spec.Results)
+	if err != nil && len(failed(entries)) == 0 {
+		results = append(results, errorResults(err)...)
+	}
+	return results, err
+}
+
+// functionConfig returns the options and the inline policies of the four forms
+// of functionConfig.
+func functionConfig(list *krm.ResourceList) (*config.Spec, []*resource.Resource, error) {
+	fc := list.FunctionConfig
+	switch {
+	case fc == nil:
+		return &config.Spec{PoliciesFromItems: true}, nil, nil
+	case pipeline.Claimed(builtin.Languages, fc.ID().Kind):
+		return &config.Spec{}, []*resource.Resource{fc}, nil
+	case fc.ID().Kind == config.Kind, fc.ID().Kind == resource.Kind{Version: "v1", Kind: "ConfigMap"}:
+	default:
+		return nil, nil, fmt.Errorf("functionConfig %s: expected %s, a ConfigMap with the same keys, or a policy; found %s",
+			fc.ID(), config.Kind, fc.ID().Kind)
+	}
+	spec, err := config.Read(fc)
+	if err != nil {
+		return nil, nil, err
+	}
+	var policies []*resource.Resource
+	var errs []error
+	for i, o := range spec.Policies {
+		r, err := resource.New(o)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("functionConfig %s at policies[%d]: %w", fc.ID(), i, err))
+			continue
+		}
+		policies = append(policies, r)
+	}
+	return spec, policies, errors.Join(errs...)
+}
+
+// functionPlan reads what the options name. Files are found below root.
+func functionPlan(spec *config.Spec, policies []*resource.Resource, root string, list *krm.ResourceList) (plan, error) {
+	known := facts.New()
+	source := digestSource{
+		mode: spec.Images.Mode, platform: spec.Images.Platform, mirrors: spec.Images.Mirrors,
+		insecure: spec.Images.InsecureRegistries, allow: spec.Network.Allow,
+	}
+	var errs []error
+	files := func(names []string) []*resource.Resource {
+		if len(names) == 0 {
+			return nil
+		}
+		docs, err := load.Below(root, names)
+		errs = append(errs, err)
+		return docs
+	}
+	policies = append(policies, files(spec.PolicyFiles)...)
+	errs = append(errs, known.AddDocuments(files(spec.ClusterFacts.Files)), known.Declare(spec.ClusterFacts))
+	var locks []*resource.Resource
+	if spec.Images.LockFile != "" {
+		locks = files([]string{spec.Images.LockFile})
+	}
+	if spec.Images.Lock != nil {
+		r, err := resource.New(spec.Images.Lock)
+		if err == nil {
+			locks = append(locks, r)
+		}
+		errs = append(errs, err)
+	}
+	for _, item := range list.Items {
+		kind := item.ID().Kind
+		switch {
+		case kind == lock.Kind:
+			locks = append(locks, item)
+		case kind.Group == "oneloop.dev" && kind.Kind == "ClusterFacts":
+			errs = append(errs, known.AddDocuments([]*resource.Resource{item}))
+		case spec.PoliciesFromItems && pipeline.Claimed(builtin.Languages, kind):
+			policies = append(policies, item)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return plan{}, err
+	}
+	digests, err := source.resolver(locks, "images.lock or images.lockFile", "images.mode: LockedOrResolve with the registry in network.allow")
+	if err != nil {
+		return plan{}, err
+	}
+	return plan{
+		policies:        policies,
+		facts:           known,
+		digests:         digests,
+		warnUnsupported: spec.OnUnsupported == "Warn",
+	}, nil
+}
+
+// refuseChanges turns every change into an error: the answer of a validator.
+func refuseChanges(entries []report.Entry) error {
+	var errs []error
+	for _, e := range entries {
+		if len(e.Changes) > 0 {
+			errs = append(errs, &policyError{&policy.Error{
+				Policy: e.Policy, Rule: e.Rule, Resource: e.Resource, Path: e.Changes[0].Path,
+				Err: fmt.Errorf("the policy would make %s; render the manifests with it", plural(len(e.Changes), "change")),
+			}})
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func failed(entries []report.Entry) []report.Entry {
+	var out []report.Entry
+	for _, e := range entries {
+		if e.Err != nil {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// errorResults says in results what also goes to standard error.
+func errorResults(err error) []krm.Result {
+	var out []krm.Result
+	for _, e := range pipeline.Flatten(err) {
+		out = append(out, krm.Result{Message: e.Error(), Severity: "error"})
+	}
+	return out
+}
+
+// entryResults turns entries into the results of a ResourceList: one for each
+// failure and notice, and with "Changes" one for each changed field.
+func entryResults(entries []report.Entry, which string) []krm.Result {
+	if which == "None" {
+		return nil
+	}
+	var out []krm.Result
+	for _, e := range entries {
+		base := krm.Result{Tags: map[string]string{"policy": e.Policy.ID.Name}}
+		if e.Rule != "" {
+			base.Tags["rule"] = e.Rule
+		}
+		if id := e.Resource; id.Kind.Kind != "" {
+			base.ResourceRef = &krm.ResourceRef{
+				APIVersion: id.Kind.APIVersion(), Kind: id.Kind.Kind, Namespace: id.Namespace, Name: id.Name,
+			}
+			if e.Origin.File != "" {
+				base.File = &krm.File{Path: e.Origin.File}
+			}
+		}
+		switch {
+		case e.Err != nil:
+			base.Severity, base.Message = "error", e.Err.Error()
+			out = append(out, base)
+		case e.Outcome == policy.Noticed:
+			base.Severity, base.Message = "warning", e.Message
+			out = append(out, base)
+		case which != "Failures":
+			for _, c := range e.Changes {
+				r := base
+				r.Severity = "info"
+				r.Message = fmt.Sprintf("policy %s, rule %s", e.Policy.ID.Name, e.Rule)
+				r.Field = &krm.Field{Path: c.Path.String(), CurrentValue: c.Before, ProposedValue: c.After}
+				out = append(out, r)
+			}
+		}
+	}
+	return out
+}

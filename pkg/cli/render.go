@@ -1,0 +1,252 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/oneloop-dev/oneloop/pkg/builtin"
+	"github.com/oneloop-dev/oneloop/pkg/config"
+	"github.com/oneloop-dev/oneloop/pkg/facts"
+	"github.com/oneloop-dev/oneloop/pkg/load"
+	"github.com/oneloop-dev/oneloop/pkg/report"
+	"github.com/oneloop-dev/oneloop/pkg/resource"
+)
+
+// renderOptions are the flags of render.
+type renderOptions struct {
+	policies      []string
+	facts         []string
+	locks         []string
+	digests       digestSource
+	onUnsupported string
+	keepGoing     bool
+	reports       []string
+	output        string
+	now           string
+}
+
+func renderCommand(s *streams) *cobra.Command {
+	var o renderOptions
+	cmd := &cobra.Command{
+		Use:   "render -p POLICIES [flags] [MANIFESTS | -]...",
+		Short: "Print manifests as the admission controller would have stored them",
+		Long: `Print manifests as the admission controller would have stored them.
+
+Manifests come from files, folders or standard input (-, also when none are
+named). Every resource comes out once, in its place, in its final state; one that no
+policy changes comes out as it was written. Standard output holds manifests and
+nothing else. When a rule fails, nothing is printed, unless --keep-going.`,
+		Example: `  # After any renderer
+  kustomize build overlays/prod | oneloop render -p policies/ -
+
+  # Namespaces and other cluster facts come from files; digests from a lock
+  oneloop render -p policies/ --facts namespaces.yaml --lock images.lock.yaml manifests/`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runRender(cmd.Context(), s, o, args)
+		},
+	}
+	f := cmd.Flags()
+	f.StringArrayVarP(&o.policies, "policy", "p", nil, "file, folder or glob of policies, or - (repeatable)")
+	f.StringArrayVar(&o.facts, "facts", nil, "file of cluster facts: objects, ClusterFacts, or Kyverno's Values and UserInfo (repeatable)")
+	f.StringArrayVar(&o.locks, "lock", nil, "file with an ImageLock (repeatable)")
+	f.StringVar(&o.digests.mode, "digests", config.Modes[0], "where digests come from: "+strings.Join(config.Modes, ", "))
+	f.StringArrayVar(&o.digests.allow, "allow-host", nil, "host that may be asked for digests (repeatable)")
+	f.StringArrayVar(&o.digests.insecure, "insecure-registry", nil, "registry to ask over plain HTTP (repeatable)")
+	f.StringToStringVar(&o.digests.mirrors, "mirror", nil, "ask another host for a registry, as REGISTRY=HOST (repeatable)")
+	f.StringVar(&o.digests.platform, "platform", "", "resolve to the digest of one platform, such as linux/amd64, not of the index")
+	f.StringVar(&o.onUnsupported, "on-unsupported", "Error", "what to do about a rule that can't be evaluated at render time: Error or Warn")
+	f.StringVar(&o.now, "now", "", "time of the request for policies that ask for it, such as 2026-01-31T00:00:00Z")
+	f.BoolVar(&o.keepGoing, "keep-going", false, "go on after a rule that failed, print everything, and still exit 3")
+	f.StringArrayVar(&o.reports, "report", nil, "write a report, as FORMAT=FILE; formats: "+formatNames()+" (repeatable)")
+	f.StringVarP(&o.output, "output", "o", "-", "file for the manifests")
+	return cmd
+}
+
+func formatNames() string {
+	var names []string
+	for _, f := range builtin.Formats {
+		names = append(names, f.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+func runRender(ctx context.Context, s *streams, o renderOptions, args []string) error {
+	reports, err := parseReports(o.reports)
+	if err != nil {
+		return err
+	}
+	if len(o.policies) == 0 {
+		return errors.New("no policies: name them with -p FILE, FOLDER or GLOB")
+	}
+	if o.onUnsupported != "Error" && o.onUnsupported != "Warn" {
+		return fmt.Errorf("--on-unsupported %q: expected Error or Warn", o.onUnsupported)
+	}
+	if len(args) == 0 {
+		args = []string{"-"}
+	}
+	if slices.Contains(o.policies, "-") && slices.Contains(args, "-") {
+		return errors.New("standard input can't hold both the policies and the manifests: name one of them")
+	}
+	p, err := renderPlan(s, o)
+	if err != nil {
+		return err
+	}
+	items, err := load.Files(args, s.in)
+	if err != nil {
+		return err
+	}
+	if err := unique(items); err != nil {
+		return err
+	}
+	texts := make([][]byte, len(items))
+	p.done = func(i int, r *resource.Resource) (err error) {
+		texts[i], err = r.AppendYAML(nil)
+		return err
+	}
+	entries, err := p.apply(ctx, s, items)
+	if err != nil {
+		return err
+	}
+	failure := failures(entries)
+	for _, r := range reports {
+		if err := r.write(entries); err != nil {
+			return errors.Join(failure, err)
+		}
+	}
+	if failure != nil && !o.keepGoing {
+		return failure
+	}
+	if err := writeManifests(s, o.output, texts); err != nil {
+		return errors.Join(failure, err)
+	}
+	if failure != nil {
+		s.complain(failure)
+		return &reportedError{ExitFailed}
+	}
+	return nil
+}
+
+// renderPlan reads the policies, facts and locks that the flags name.
+func renderPlan(s *streams, o renderOptions) (plan, error) {
+	policies, err := load.Files(o.policies, s.in)
+	errs := []error{err}
+	known := facts.New()
+	if len(o.facts) > 0 {
+		docs, err := load.Files(o.facts, s.in)
+		errs = append(errs, err, known.AddDocuments(docs))
+	}
+	errs = append(errs, known.Declare(facts.Spec{Now: o.now}))
+	var locks []*resource.Resource
+	if len(o.locks) > 0 {
+		locks, err = load.Files(o.locks, s.in)
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return plan{}, err
+	}
+	digests, err := o.digests.resolver(locks, "--lock FILE", "--digests LockedOrResolve with --allow-host HOST")
+	if err != nil {
+		return plan{}, err
+	}
+	return plan{
+		policies:        policies,
+		facts:           known,
+		digests:         digests,
+		warnUnsupported: o.onUnsupported == "Warn",
+		keepGoing:       o.keepGoing,
+	}, nil
+}
+
+// unique refuses two manifests of one identity: which of them a cluster would
+// end up with is not determined. Local configuration never reaches a cluster.
+func unique(items []*resource.Resource) error {
+	seen := make(map[resource.ID]*resource.Resource, len(items))
+	var errs []error
+	for _, r := range items {
+		id := r.ID()
+		if id.Name == "" || r.LocalConfig() {
+			continue
+		}
+		id.Kind.Version = "" // one object, whatever its version
+		if other, ok := seen[id]; ok {
+			errs = append(errs, fmt.Errorf("%s: %s is there twice, first at %s; remove one", r.Origin(), r.ID(), other.Origin()))
+			continue
+		}
+		seen[id] = r
+	}
+	return errors.Join(errs...)
+}
+
+// writeManifests prints the documents, separated by ---. A file is replaced as
+// a whole, so that it never holds half of the output.
+func writeManifests(s *streams, output string, texts [][]byte) error {
+	var buf bytes.Buffer
+	for i, t := range texts {
+		if i > 0 {
+			buf.WriteString("---\n")
+		}
+		buf.Write(t)
+		if len(t) > 0 && t[len(t)-1] != '\n' {
+			buf.WriteByte('\n')
+		}
+	}
+	if output == "-" {
+		_, err := s.out.Write(buf.Bytes())
+		return err
+	}
+	return replaceFile(output, func(w io.Writer) error {
+		_, err := w.Write(buf.Bytes())
+		return err
+	})
+}
+
+// replaceFile writes a file beside path and then renames it over path.
+func replaceFile(path string, write func(io.Writer) error) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	err = errors.Join(write(f), f.Chmod(0o644), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
+}
+
+// A reportFile is one --report FORMAT=FILE.
+type reportFile struct {
+	format report.Format
+	path   string
+}
+
+func parseReports(args []string) ([]reportFile, error) {
+	var out []reportFile
+	for _, arg := range args {
+		name, path, ok := strings.Cut(arg, "=")
+		if !ok || path == "" {
+			return nil, fmt.Errorf("--report %q: expected FORMAT=FILE", arg)
+		}
+		i := slices.IndexFunc(builtin.Formats, func(f report.Format) bool { return f.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("--report %q: expected one of the formats %s", arg, formatNames())
+		}
+		out = append(out, reportFile{builtin.Formats[i], path})
+	}
+	return out, nil
+}
+
+func (r reportFile) write(entries []report.Entry) error {
+	return replaceFile(r.path, func(w io.Writer) error { return r.format.Write(w, entries) })
+}

@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+
+	"github.com/oneloop-dev/oneloop/pkg/builtin"
+	"github.com/oneloop-dev/oneloop/pkg/digest"
+	"github.com/oneloop-dev/oneloop/pkg/facts"
+	"github.com/oneloop-dev/oneloop/pkg/pipeline"
+	"github.com/oneloop-dev/oneloop/pkg/policy"
+	"github.com/oneloop-dev/oneloop/pkg/report"
+	"github.com/oneloop-dev/oneloop/pkg/resource"
+)
+
+// A plan is everything a run needs, read and compiled: the same for the
+// function and for the commands.
+type plan struct {
+	policies        []*resource.Resource
+	facts           *facts.Facts
+	digests         digest.Resolver
+	warnUnsupported bool // report what can't be evaluated and go on
+	keepGoing       bool
+	done            func(i int, r *resource.Resource) error
+}
+
+// apply compiles the policies and applies them to the items. The entries start
+// with the notices about policies.
+func (p plan) apply(ctx context.Context, s *streams, items []*resource.Resource) ([]report.Entry, error) {
+	set, err := pipeline.Compile(builtin.Languages, p.policies)
+	unsupported, rest := pipeline.Unsupported(err)
+	if !p.warnUnsupported {
+		for _, e := range unsupported {
+			rest = append(rest, &policyError{e})
+		}
+		unsupported = nil
+	}
+	if len(rest) > 0 {
+		return nil, errors.Join(rest...)
+	}
+	var entries []report.Entry
+	for _, e := range unsupported {
+		s.warn(e.Error())
+		entry := report.Entry{Outcome: policy.Noticed, Message: e.Error()}
+		var fault *policy.Error
+		if errors.As(e, &fault) {
+			entry.Policy, entry.Rule = fault.Policy, fault.Rule
+		}
+		entries = append(entries, entry)
+	}
+	for _, n := range set.Notices {
+		s.warn((&policy.Error{Policy: n.Policy, Err: errors.New(n.Message)}).Error())
+		entries = append(entries, report.Entry{Policy: n.Policy, Outcome: policy.Noticed, Message: n.Message})
+	}
+	known := p.facts.Clone()
+	known.AddResources(items...)
+	applied, err := pipeline.Apply(ctx, items, pipeline.Options{
+		Programs:  set.Programs,
+		Facts:     known,
+		Digests:   p.digests,
+		Now:       p.facts.Now,
+		Inert:     inert,
+		KeepGoing: p.keepGoing,
+		Done:      p.done,
+	})
+	return append(entries, applied...), err
+}
+
+// inert reports whether a resource only exists on the client, so that no
+// admission controller ever sees it: it passes through and nothing matches it.
+func inert(r *resource.Resource) bool {
+	kind := r.ID().Kind
+	return r.LocalConfig() ||
+		r.Annotation("config.kubernetes.io/function") != "" ||
+		r.Annotation("config.k8s.io/function") != "" ||
+		kind.Group == "kpt.dev" || // Kptfile and its relatives
+		kind.Group == "kustomize.config.k8s.io" ||
+		kind.Group == "oneloop.dev" ||
+		pipeline.Claimed(builtin.Languages, kind)
+}
+
+// interactive reports whether r is a terminal, where nobody will ever type a
+// ResourceList.
+func interactive(r io.Reader) bool {
+	f, ok := r.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
