@@ -352,11 +352,11 @@ func decide(b bool) verdict {
 }
 
 func missingNamespace(place, namespace string) error {
-	return fmt.Errorf("%s has a namespaceSelector, and the labels of namespace %q are not known; add its Namespace to the manifests or give it with --facts:\n  apiVersion: v1\n  kind: Namespace\n  metadata:\n    name: %s\n    labels: {}\n%w",
-		place, namespace, namespace, facts.ErrMissing)
+	return fmt.Errorf("%s has a namespaceSelector, and the labels of namespace %q are not known: %w; add its Namespace to the manifests, or give it with --facts, as in\n  apiVersion: v1\n  kind: Namespace\n  metadata:\n    name: %s\n    labels: {}",
+		place, namespace, facts.ErrMissing, namespace)
 }
 
 func missingUser(place string) error {
-	return fmt.Errorf("%s asks for the requester, who is not known; give one with --facts:\n  apiVersion: cli.kyverno.io/v1alpha1\n  kind: UserInfo\n  metadata:\n    name: requester\n  clusterRoles: []\n  userInfo:\n    username: \"\"\n    groups: []\n%w",
+	return fmt.Errorf("%s asks for the requester, who is not known: %w; give one with --facts, as in\n  apiVersion: cli.kyverno.io/v1alpha1\n  kind: UserInfo\n  metadata:\n    name: requester\n  clusterRoles: []\n  userInfo:\n    username: ana\n    groups: []",
 		place, facts.ErrMissing)
 }
