@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 
 	"github.com/oneloop-dev/oneloop/pkg/builtin"
 	"github.com/oneloop-dev/oneloop/pkg/config"
@@ -60,6 +61,9 @@ func applyList(ctx context.Context, s *streams, root string, list *krm.ResourceL
 	if err != nil {
 		return errorResults(err), err
 	}
+	if err := unique(list.Items, packageOf); err != nil {
+		return errorResults(err), err
+	}
 	entries, err := p.apply(ctx, s, list.Items)
 	if err == nil {
 		err = failures(entries)
@@ -74,6 +78,12 @@ func applyList(ctx context.Context, s *streams, root string, list *krm.ResourceL
 		results = append(results, errorResults(err)...)
 	}
 	return results, err
+}
+
+// packageOf names the folder of an item: kpt hands a function the packages
+// below its own, too, and two packages may be variants of one.
+func packageOf(r *resource.Resource) string {
+	return path.Dir(r.Origin().File)
 }
 
 // functionConfig returns the options and the inline policies of the four forms

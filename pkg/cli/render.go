@@ -104,7 +104,7 @@ func runRender(ctx context.Context, s *streams, o renderOptions, args []string) 
 	if err != nil {
 		return err
 	}
-	if err := unique(items); err != nil {
+	if err := unique(items, nil); err != nil {
 		return err
 	}
 	texts := make([][]byte, len(items))
@@ -164,26 +164,6 @@ func renderPlan(s *streams, o renderOptions) (plan, error) {
 		warnUnsupported: o.onUnsupported == "Warn",
 		keepGoing:       o.keepGoing,
 	}, nil
-}
-
-// unique refuses two manifests of one identity: which of them a cluster would
-// end up with is not determined. Local configuration never reaches a cluster.
-func unique(items []*resource.Resource) error {
-	seen := make(map[resource.ID]*resource.Resource, len(items))
-	var errs []error
-	for _, r := range items {
-		id := r.ID()
-		if id.Name == "" || r.LocalConfig() {
-			continue
-		}
-		id.Kind.Version = "" // one object, whatever its version
-		if other, ok := seen[id]; ok {
-			errs = append(errs, fmt.Errorf("%s: %s is there twice, first at %s; remove one", r.Origin(), r.ID(), other.Origin()))
-			continue
-		}
-		seen[id] = r
-	}
-	return errors.Join(errs...)
 }
 
 // writeManifests prints the documents, separated by ---. A file is replaced as

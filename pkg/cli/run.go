@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 
@@ -90,4 +91,40 @@ func interactive(r io.Reader) bool {
 	}
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// unique refuses two manifests of one identity: which of them a cluster would
+// end up with is not determined. Local configuration never reaches a cluster.
+// Manifests are only compared within one scope; nil means that all share one.
+func unique(items []*resource.Resource, scope func(*resource.Resource) string) error {
+	type key struct {
+		scope string
+		id    resource.ID
+	}
+	seen := make(map[key]*resource.Resource, len(items))
+	var errs []error
+	for _, r := range items {
+		k := key{id: r.ID()}
+		if k.id.Name == "" || inert(r) {
+			continue
+		}
+		if scope != nil {
+			k.scope = scope(r)
+		}
+		k.id.Kind.Version = "" // one object, whatever its version
+		if other, ok := seen[k]; ok {
+			errs = append(errs, fmt.Errorf("%s: %s is there twice, first at %s; remove one", place(r), r.ID(), place(other)))
+			continue
+		}
+		seen[k] = r
+	}
+	return errors.Join(errs...)
+}
+
+// place names where a resource was read, as far as it is known.
+func place(r *resource.Resource) string {
+	if at := r.Origin().String(); at != "" {
+		return at
+	}
+	return "among the items"
 }
