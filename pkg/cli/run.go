@@ -113,7 +113,7 @@ func unique(items []*resource.Resource, scope func(*resource.Resource) string) e
 		}
 		k.id.Kind.Version = "" // one object, whatever its version
 		if other, ok := seen[k]; ok {
-			errs = append(errs, fmt.Errorf("%s: %s is there twice, first at %s; remove one", place(r), r.ID(), place(other)))
+			errs = append(errs, twice(r, other))
 			continue
 		}
 		seen[k] = r
@@ -121,10 +121,9 @@ func unique(items []*resource.Resource, scope func(*resource.Resource) string) e
 	return errors.Join(errs...)
 }
 
-// place names where a resource was read, as far as it is known.
-func place(r *resource.Resource) string {
+func twice(r, first *resource.Resource) error {
 	if at := r.Origin().String(); at != "" {
-		return at
+		return fmt.Errorf("%s: %s is there twice, first at %s; remove one", at, r.ID(), first.Origin())
 	}
-	return "among the items"
+	return fmt.Errorf("%s is there twice among the items; remove one", r.ID())
 }
