@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/patch/jsonpatch"
@@ -152,6 +153,8 @@ type ruleCompiler struct {
 	policy *spec.Policy
 	rule   *spec.Rule
 	texts  []string // all texts of the rule
+	names  []string // of all context entries of the rule
+	inLoop bool     // inside a foreach
 	faults []error
 }
 
@@ -168,6 +171,7 @@ func (c *ruleCompiler) common(exceptions []*exception) *rule {
 		c.fault(nil, err)
 	}
 	c.texts = ruleTexts(c.rule.Raw)
+	c.names = entryNames(c.rule)
 	r.context = c.entries(c.rule.Context, fieldpath.Path{fieldpath.Key("context")})
 	r.preconditions = c.conditions(c.rule.Preconditions, fieldpath.Path{fieldpath.Key("preconditions")})
 	for _, e := range exceptions {
@@ -248,7 +252,7 @@ func (c *ruleCompiler) rest(without ...string) *variable.Template {
 		}
 		parts["verifyImages"] = list
 	}
-	t, err := variable.Compile(parts, variable.Options{Document: c.rule.Raw})
+	t, err := variable.Compile(parts, variable.Options{Document: c.rule.Raw, Check: c.defined})
 	if err != nil {
 		if len(c.faults) == 0 {
 			c.templateFaults(nil, err)
@@ -267,7 +271,7 @@ func (c *ruleCompiler) template(v any, path fieldpath.Path) *variable.Template {
 	if v == nil {
 		return nil
 	}
-	t, err := variable.Compile(v, variable.Options{At: path})
+	t, err := variable.Compile(v, variable.Options{At: path, Check: c.defined})
 	c.templateFaults(nil, err)
 	return t
 }
@@ -336,6 +340,60 @@ func holds(c *condition.Conditions, s *scope) (bool, string, error) {
 	})
 }
 
+// entryNames lists the names of all context entries of a rule.
+func entryNames(r *spec.Rule) []string {
+	var out []string
+	add := func(entries []spec.ContextEntry) {
+		for i := range entries {
+			out = append(out, entries[i].Name)
+		}
+	}
+	add(r.Context)
+	var loops func([]spec.ForEachMutation)
+	loops = func(list []spec.ForEachMutation) {
+		for i := range list {
+			add(list[i].Context)
+			loops(list[i].ForEach)
+		}
+	}
+	if r.Mutation != nil {
+		loops(r.Mutation.ForEach)
+	}
+	return out
+}
+
+// reserved are the names of Kyverno's own variables, besides element and its
+// like.
+var reserved = []string{"request", "images", "image", "target", "serviceAccountName", "serviceAccountNamespace"}
+
+// defined refuses expressions that start with a name that nothing defines, as
+// Kyverno does: with a default, a misspelt name would go unnoticed.
+func (c *ruleCompiler) defined(e *variable.Expression) error {
+	name := e.Root()
+	if name == "" || slices.ContainsFunc(c.names, func(n string) bool { return strings.HasPrefix(e.String(), n) || e.Mentions(n) }) ||
+		slices.ContainsFunc(reserved, e.Mentions) {
+		return nil
+	}
+	if isElement(name) {
+		if c.inLoop {
+			return nil
+		}
+		return fmt.Errorf("%s is only defined inside foreach", name)
+	}
+	known := append(slices.Clone(c.names), "request", "images")
+	if c.inLoop {
+		known = append(known, "element", "elementIndex")
+	}
+	return fmt.Errorf("nothing defines %s; expected a function or one of %s", name, strings.Join(known, ", "))
+}
+
+// isElement reports whether name is element or elementIndex, with or without
+// the depth of the foreach.
+func isElement(name string) bool {
+	rest, ok := strings.CutPrefix(name, "element")
+	return ok && strings.Trim(strings.TrimPrefix(rest, "Index"), "0123456789") == ""
+}
+
 // A patch is a compiled strategic merge patch or JSON patch.
 type patch struct {
 	merge      *variable.Template
@@ -349,7 +407,7 @@ type patch struct {
 func (c *ruleCompiler) patch(document any, at, path fieldpath.Path, merge any, operations string) *patch {
 	p := &patch{}
 	compile := func(v any, name string) *variable.Template {
-		t, err := variable.Compile(v, variable.Options{Document: document, Path: path.Key(name), At: at})
+		t, err := variable.Compile(v, variable.Options{Document: document, Path: path.Key(name), At: at, Check: c.defined})
 		c.templateFaults(nil, err)
 		return t
 	}
@@ -388,6 +446,7 @@ type loop struct {
 }
 
 func (c *ruleCompiler) loops(list []spec.ForEachMutation, path fieldpath.Path) []*loop {
+	c.inLoop = true
 	var out []*loop
 	for i := range list {
 		f, at := &list[i], path.Index(i)

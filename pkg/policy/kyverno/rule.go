@@ -52,8 +52,8 @@ func (p *program) Selects(k resource.Kind) bool {
 
 // run calls do for each rule that matches, with the object as the rules before
 // it left it. Do returns the results of the rule; the object of the last one
-// that mutated is what the next rule sees.
-func (p *program) run(ctx context.Context, in policy.Input, do func(*request, *rule, resource.Object) []policy.Result) ([]policy.Result, error) {
+// that mutated is what the next rule sees. When done is set no rule follows.
+func (p *program) run(ctx context.Context, in policy.Input, do func(*request, *rule, resource.Object) (results []policy.Result, done bool)) ([]policy.Result, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -75,7 +75,8 @@ func (p *program) run(ctx context.Context, in policy.Input, do func(*request, *r
 			req.object = current
 		}
 		applied := false
-		for _, result := range do(req, r, current) {
+		results, done := do(req, r, current)
+		for _, result := range results {
 			if result.Outcome == policy.Mutated {
 				current = result.Object
 				result.Object = req.hide(current)
@@ -86,7 +87,7 @@ func (p *program) run(ctx context.Context, in policy.Input, do func(*request, *r
 			}
 			all = append(all, result)
 		}
-		if applied && p.policy.Spec.AppliesOne() {
+		if done || applied && p.policy.Spec.AppliesOne() {
 			break
 		}
 	}
@@ -190,16 +191,18 @@ type mutator struct{ program }
 
 // Apply implements policy.Program.
 func (m *mutator) Apply(ctx context.Context, in policy.Input) ([]policy.Result, error) {
-	return m.run(ctx, in, func(req *request, r *rule, o resource.Object) []policy.Result {
-		return []policy.Result{r.mutate(req, o)}
+	return m.run(ctx, in, func(req *request, r *rule, o resource.Object) ([]policy.Result, bool) {
+		s, ended := r.admit(req, o)
+		if s == nil {
+			return []policy.Result{ended}, false
+		}
+		result := r.mutate(req, s, o)
+		// Kyverno goes on with an empty object, to which no rule applies.
+		return []policy.Result{result}, result.Outcome == policy.Failed
 	})
 }
 
-func (r *rule) mutate(req *request, o resource.Object) policy.Result {
-	s, ended := r.admit(req, o)
-	if s == nil {
-		return ended
-	}
+func (r *rule) mutate(req *request, s *scope, o resource.Object) policy.Result {
 	if s.Deleting() {
 		return r.skipped("the object is being deleted")
 	}
@@ -279,12 +282,12 @@ type pinner struct{ program }
 
 // Apply implements policy.Program.
 func (p *pinner) Apply(ctx context.Context, in policy.Input) ([]policy.Result, error) {
-	return p.run(ctx, in, func(req *request, r *rule, o resource.Object) []policy.Result {
+	return p.run(ctx, in, func(req *request, r *rule, o resource.Object) ([]policy.Result, bool) {
 		images, s, results := r.verify(req, o, req.object)
-		if s == nil {
-			return results
+		if s != nil {
+			results = r.placed(req, r.images.Pin(ctx, o, images, in.Digests))
 		}
-		return r.placed(req, r.images.Pin(ctx, o, images, in.Digests))
+		return results, false
 	})
 }
 
@@ -339,15 +342,15 @@ type checker struct{ program }
 
 // Apply implements policy.Program.
 func (p *checker) Apply(ctx context.Context, in policy.Input) ([]policy.Result, error) {
-	return p.run(ctx, in, func(req *request, r *rule, o resource.Object) []policy.Result {
+	return p.run(ctx, in, func(req *request, r *rule, o resource.Object) ([]policy.Result, bool) {
 		if !r.images.Checks() {
-			return nil
+			return nil, false
 		}
 		_, s, results := r.verify(req, o, o)
-		if s == nil {
-			return results
+		if s != nil {
+			results = r.placed(req, r.images.Check(req.in.ID.Kind, o, in.Digests))
 		}
-		return r.placed(req, r.images.Check(req.in.ID.Kind, o, in.Digests))
+		return results, false
 	})
 }
 

@@ -339,6 +339,10 @@ func (s *scope) load(at *scope, e *variable.Expression) error {
 			// The entry sees what stands before it.
 			view := &scope{request: at.request, parent: at.parent, root: at.root, entries: at.entries[:i]}
 			v, err := d.entry.load(view)
+			if jmespath.IsNotFound(err) {
+				// The variable that needs the entry is there all the same.
+				return fmt.Errorf("context entry %q: %v; add a default to it", d.entry.name, err)
+			}
 			if err != nil {
 				return fmt.Errorf("context entry %q: %w", d.entry.name, err)
 			}

@@ -36,6 +36,19 @@ func (e *Expression) Search(data any, env jmespath.Env) (any, error) {
 	return e.query.Search(data, env)
 }
 
+// Root returns the name that the expression starts with, "" when it starts
+// with something else, such as a call or a literal.
+func (e *Expression) Root() string {
+	i := 0
+	for i < len(e.text) && isWord(e.text[i]) {
+		i++
+	}
+	if name := e.text[:i]; i > 0 && !('0' <= name[0] && name[0] <= '9') && !strings.HasPrefix(strings.TrimLeft(e.text[i:], " "), "(") {
+		return name
+	}
+	return ""
+}
+
 // Mentions reports whether the expression may refer to the root name. It goes
 // by the words of its text, as Kyverno does to find out which context entries
 // to load: the word counts where it neither follows a dot or a letter or digit,

@@ -144,6 +144,9 @@ func (c *compilation) variables(s string, place, path fieldpath.Path) node {
 		end = v.end
 		source, shallow := inside(s[v.start:v.end])
 		e, err := t.compile(source)
+		if err == nil && c.check != nil {
+			err = c.check(e)
+		}
 		if err != nil {
 			c.fault(path, fmt.Errorf("%s: %w", s[v.start:v.end], err))
 			continue

@@ -90,6 +90,9 @@ type Options struct {
 	Path fieldpath.Path
 	// At is where Document stands; it is put in front of the paths in errors.
 	At fieldpath.Path
+	// Check may refuse an expression. Those that only come into being when
+	// variables inside them are substituted are not checked.
+	Check func(e *Expression) error
 }
 
 // Compile compiles all texts of v. The error joins *Fault values.
@@ -97,7 +100,7 @@ func Compile(v any, opts Options) (*Template, error) {
 	if opts.Document == nil {
 		opts.Document = v
 	}
-	c := &compilation{document: opts.Document, at: opts.At, expressions: newExpressions()}
+	c := &compilation{document: opts.Document, at: opts.At, check: opts.Check, expressions: newExpressions()}
 	t := &Template{root: c.value(v, slices.Clone(opts.Path)), value: v}
 	if err := errors.Join(c.faults...); err != nil {
 		return nil, err
@@ -160,6 +163,7 @@ func kindOf(v any) string {
 type compilation struct {
 	document    any
 	at          fieldpath.Path
+	check       func(*Expression) error
 	expressions *expressions
 	faults      []error
 }
