@@ -237,6 +237,10 @@ func (r *Resource) read() ([]*Resource, error) {
 	t := trees.Get().(*tree)
 	defer trees.Put(t)
 	scanErr := t.scanDocument(r.text, r.item)
+	if scanErr == nil && !strings.HasSuffix(r.text, "\n") {
+		r.text = t.endLine()
+		scanErr = t.scanDocument(r.text, r.item)
+	}
 	if scanErr == nil {
 		root := int32(0)
 		if r.item {
@@ -255,6 +259,27 @@ func (r *Resource) read() ([]*Resource, error) {
 		return nil, r.fault(err)
 	}
 	return r.fromNode(n)
+}
+
+// endLine returns the text with a line break at its end. A block of text that
+// ends without one must not get one, which its header then says.
+func (t *tree) endLine() string {
+	last := &t.nodes[0]
+	for last.style == blockStyle {
+		c := last.first
+		for t.nodes[c].next != 0 {
+			c = t.nodes[c].next
+		}
+		last = &t.nodes[c]
+	}
+	if last.style != literalStyle && last.style != foldedStyle || int(last.valEnd) != len(t.text) {
+		return t.text + "\n"
+	}
+	header, body, _ := strings.Cut(t.text[last.val:], "\n")
+	if !strings.Contains(strings.SplitN(header, "#", 2)[0], "-") {
+		header = header[:1] + "-" + strings.Replace(header[1:], "+", "", 1)
+	}
+	return t.text[:last.val] + header + "\n" + body + "\n"
 }
 
 // fromNode takes over what the scanner can't read.

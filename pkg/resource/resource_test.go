@@ -286,3 +286,24 @@ func path(t testing.TB, s string) fieldpath.Path {
 	}
 	return p
 }
+
+// A block of text at the end of a file without a last line break has none
+// either, and must not get one from what comes behind it.
+func TestParseEndsTheLastLine(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{"a: 1", "a: 1\n"},
+		{"a: |\n  x", "a: |-\n  x\n"},
+		{"a:\n- b: >+ # c\n    x\n    y", "a:\n- b: >- # c\n    x\n    y\n"},
+		{"a: |-\n  x", "a: |-\n  x\n"},
+		{"a: |\n  x\n", "a: |\n  x\n"},
+		{`{"a": 1}`, "{\"a\": 1}\n"},
+	} {
+		r := parseOne(t, tt.in)
+		if got := yamlOf(t, r); got != tt.want {
+			t.Errorf("%q comes out as %q, want %q", tt.in, got, tt.want)
+		}
+		if d := cmp.Diff(value(t, tt.in), any(object(t, r))); d != "" {
+			t.Errorf("%q (-want +got):\n%s", tt.in, d)
+		}
+	}
+}

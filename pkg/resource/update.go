@@ -39,8 +39,11 @@ func (r *Resource) Update(after Object) error {
 
 // edited returns the new text, and sets simple and canonical for it.
 func (r *Resource) edited(before, after Object) (string, error) {
-	if r.simple {
-		text, err := r.spliced(before, after)
+	for _, tidy := range []bool{false, true} {
+		if !r.simple {
+			break
+		}
+		text, err := r.spliced(before, after, tidy)
 		var invalid *valueError
 		if errors.As(err, &invalid) {
 			return "", err
@@ -88,14 +91,16 @@ func (r *Resource) says(text string, want Object) bool {
 	return true
 }
 
-// spliced makes the new text from pieces of the old one.
-func (r *Resource) spliced(before, after Object) (string, error) {
+// spliced makes the new text from pieces of the old one. With tidy set,
+// comments and blank lines that stand far to the right move to the left, so
+// that they can't become part of a new block of text above them.
+func (r *Resource) spliced(before, after Object, tidy bool) (string, error) {
 	t := trees.Get().(*tree)
 	defer trees.Put(t)
 	if err := t.scanDocument(r.text, r.item); err != nil {
 		return "", err
 	}
-	s := splicer{tree: t, layout: t.layout(), out: make([]byte, 0, len(t.text)+256)}
+	s := splicer{tree: t, layout: t.layout(), tidy: tidy, out: make([]byte, 0, len(t.text)+256)}
 	root := int32(0)
 	if r.item {
 		root = t.nodes[0].first
@@ -118,7 +123,7 @@ func (r *Resource) spliced(before, after Object) (string, error) {
 	if err := s.mapping(root, before, after); err != nil {
 		return "", err
 	}
-	s.copy(n.end, int32(len(t.text)))
+	s.between(t.text[n.end:], int(n.col))
 	return string(s.out), nil
 }
 
@@ -154,10 +159,27 @@ func (t *tree) layout() layout {
 type splicer struct {
 	*tree
 	layout
-	out []byte
+	tidy bool
+	out  []byte
 }
 
 func (s *splicer) copy(from, to int32) { s.out = append(s.out, s.text[from:to]...) }
+
+// between writes the comments and blank lines that follow an entry at column
+// col.
+func (s *splicer) between(lines string, col int) {
+	if !s.tidy {
+		s.out = append(s.out, lines...)
+		return
+	}
+	for line := range strings.Lines(lines) {
+		trimmed := strings.TrimLeft(line, " ")
+		if trimmed != "" && trimmed[0] == '#' {
+			s.out = appendSpaces(s.out, min(col, len(line)-len(trimmed)))
+		}
+		s.out = append(s.out, trimmed...)
+	}
+}
 
 // endLine ends the current line, which only the last one of a text lacks.
 func (s *splicer) endLine() {
@@ -299,7 +321,7 @@ func (s *splicer) pieces(n int32, pieces []piece) error {
 					s.insert(lineStart, gap)
 				case follows, newFollows, strings.IndexByte(gap, '#') >= 0:
 					s.endLine()
-					s.out = append(s.out, gap...)
+					s.between(gap, col)
 				}
 			}
 		}
@@ -441,8 +463,7 @@ func (s *splicer) replace(n *node, v any, col int, isList bool) (err error) {
 // the whole document, where lines are kept.
 func (s *splicer) flow(i int32, before, after any, root bool) error {
 	n := &s.nodes[i]
-	inside := s.text[n.val+1 : n.valEnd-1]
-	multi := strings.IndexByte(inside, '\n') >= 0
+	multi := n.style == flowStyle && strings.IndexByte(s.text[n.val:n.valEnd], '\n') >= 0
 	var pieces []piece
 	switch after := after.(type) {
 	case map[string]any:
