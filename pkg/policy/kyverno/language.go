@@ -40,5 +40,6 @@ func manual(source string) string {
 		}
 		b.WriteString(strings.TrimPrefix(text, " "))
 	}
-	return strings.TrimPrefix(b.String(), "Package kyverno evaluates ")
+	title, rest, _ := strings.Cut(strings.TrimPrefix(b.String(), "Package kyverno evaluates "), "\n")
+	return strings.TrimSuffix(title, ".") + "\n" + rest
 }
