@@ -71,10 +71,11 @@ func trailingComment(text string) bool {
 // It is written as yaml/v3 writes the node. Aliases are resolved, since their
 // anchors may be in other items.
 func NodeItem(file string, n *yaml.Node) (*Resource, error) {
-	r := &Resource{item: true, function: true, origin: Origin{file, n.Line}}
+	r := &Resource{item: true, function: true, origin: Origin{file, n.Line}, firstLine: 1}
 	if err := r.takeNode(n); err != nil {
 		return nil, err
 	}
+	r.firstLine = 0 // what follows is not the text that was read
 	if aliased(n) {
 		expandAliases(n)
 	}

@@ -218,15 +218,16 @@ func plainKey(s string) (string, error) {
 		case uint64:
 			return "", fmt.Errorf("the key %s is a number out of range; quote it", s)
 		case float64:
-			switch {
-			case math.IsNaN(n):
+			switch f := strconv.FormatFloat(n, 'g', -1, 32); f {
+			case "NaN":
 				return ".nan", nil
-			case math.IsInf(n, 1):
+			case "+Inf":
 				return ".inf", nil
-			case math.IsInf(n, -1):
+			case "-Inf":
 				return "-.inf", nil
+			default:
+				return f, nil
 			}
-			return strconv.FormatFloat(n, 'g', -1, 32), nil
 		}
 	case wordStart[c]:
 		if v, ok := word(s); ok {
