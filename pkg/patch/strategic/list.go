@@ -1,8 +1,8 @@
 package strategic
 
 import (
+	"fmt"
 	"slices"
-	"strconv"
 
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 )
@@ -204,9 +204,10 @@ func mergeElements(f field, dst, src *editList) (*editList, error) {
 		var useValues []string
 		useKeys, useValues = usable(values, v, keys)
 		lookKeys, lookValues := usable([][]string{useValues}, useValues, useKeys)
-		e, err := mergeElement(elem, dst.find(lookKeys, lookValues), src.find(lookKeys, lookValues))
+		target := dst.find(lookKeys, lookValues)
+		e, err := mergeElement(elem, target, src.find(lookKeys, lookValues))
 		if err != nil {
-			return nil, at(fieldpath.Key(elementName(useKeys, useValues)), err)
+			return nil, at(fieldpath.Index(max(0, slices.Index(dst.elems, target))), err)
 		}
 		if e == nil || emptyElement(e.value) {
 			if err := dst.set(nil, useKeys, useValues); err != nil {
@@ -521,12 +522,12 @@ func (l *editList) set(e *element, keys, values []string) error {
 func hasKey(elem any, m map[string]any, key, value string) (bool, error) {
 	if key == "" {
 		if !isScalar(elem) {
-			return false, mismatch("", elem)
+			return false, fmt.Errorf("the list has %s as an element, expected scalars", describe(elem))
 		}
 		return text(elem) == value, nil
 	}
 	if m == nil {
-		return false, mismatch(map[string]any{}, elem)
+		return false, noMap(elem, key)
 	}
 	v, ok := m[key]
 	return ok && (value == "" || text(v) == value), nil
@@ -550,7 +551,7 @@ func (l *editList) extend(more *editList, keys []string) error {
 			}
 			m, ok := e.value.(map[string]any)
 			if !ok {
-				return mismatch(map[string]any{}, e.value)
+				return noMap(e.value, k)
 			}
 			v, ok := m[k]
 			if !ok {
@@ -571,13 +572,6 @@ func (l *editList) extend(more *editList, keys []string) error {
 	return nil
 }
 
-func elementName(keys, values []string) string {
-	name := ""
-	for i, k := range keys {
-		if i > 0 {
-			name += ","
-		}
-		name += k + "=" + strconv.Quote(values[i])
-	}
-	return name
+func noMap(elem any, key string) error {
+	return fmt.Errorf("the list has %s as an element, expected a map with the merge key %s", describe(elem), key)
 }

@@ -29,12 +29,13 @@ import (
 // Kyverno merges an empty patch in that case, which drops duplicates from lists
 // with merge keys. When that changes the object, applied is true after all.
 func Apply(kind resource.Kind, object, patch map[string]any) (out map[string]any, applied bool, err error) {
-	if settled(patch) {
+	if settled(patch) || len(patch) == 0 {
 		out, err = strategic.Merge(kind, object, patch)
 		return out, err == nil, err
 	}
-	root := newNode(patch)
-	v, err := prepare(root, object, true)
+	var w workspace
+	root := w.parse(patch)
+	v, err := w.prepare(root, object, true)
 	if err != nil {
 		return nil, false, err
 	}

@@ -12,14 +12,17 @@ import (
 // with it all maps that are empty. A condition at the root that has more than
 // conditions in it stays, under the key with its parentheses.
 func deleteConditions(root *node) error {
-	for _, key := range root.keys() {
-		a, ok := pattern.ParseAnchor(key)
-		empty, err := deleteAnchors(root.get(key), ok && a.Holds())
+	for i := 0; i < len(root.fields); {
+		f := root.fields[i]
+		a, ok := pattern.ParseAnchor(f.key)
+		empty, err := deleteAnchors(f.value, ok && a.Holds())
 		if err != nil {
-			return under(fieldpath.Key(key), err)
+			return under(fieldpath.Key(f.key), err)
 		}
 		if empty {
-			root.remove(key)
+			root.fields = slices.Delete(root.fields, i, i+1)
+		} else {
+			i++
 		}
 	}
 	return nil
@@ -61,19 +64,19 @@ func deleteInMap(n *node) (bool, error) {
 			n.rename(a.String(), a.Key)
 		}
 	}
-	all := true
-	for _, key := range n.keys() {
-		empty, err := deleteAnchors(n.get(key), false)
+	for i := 0; i < len(n.fields); {
+		f := n.fields[i]
+		empty, err := deleteAnchors(f.value, false)
 		if err != nil {
-			return false, under(fieldpath.Key(key), err)
+			return false, under(fieldpath.Key(f.key), err)
 		}
 		if empty {
-			n.remove(key)
+			n.fields = slices.Delete(n.fields, i, i+1)
 		} else {
-			all = false
+			i++
 		}
 	}
-	return all, nil
+	return len(n.fields) == 0, nil
 }
 
 // deleteInList deletes the elements with anchors, and those that are empty.

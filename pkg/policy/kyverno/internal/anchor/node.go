@@ -4,9 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/pattern"
@@ -36,32 +36,76 @@ type entry struct {
 	value *node
 }
 
-func newNode(v any) *node {
-	switch v := v.(type) {
-	case map[string]any:
-		if settled(v) && len(v) > 0 {
-			return &node{kind: whole, value: v}
-		}
-		n := &node{kind: mapping, fields: make([]entry, 0, len(v))}
-		for _, key := range slices.Sorted(maps.Keys(v)) {
-			n.fields = append(n.fields, entry{key, newNode(v[key])})
-		}
-		return n
-	case []any:
-		if settled(v) {
-			return &node{kind: whole, value: v}
-		}
-		n := &node{kind: sequence, elems: make([]*node, len(v))}
-		for i, e := range v {
-			n.elems[i] = newNode(e)
-		}
-		return n
-	}
-	return &node{value: v}
+// A workspace holds the nodes of one patch, so that they come from few
+// allocations.
+type workspace struct {
+	nodes   []node
+	entries []entry
 }
 
-// settled reports whether a patch has no anchors to work out and no empty maps,
-// which are deleted with the anchors.
+func (w *workspace) node(kind nodeKind, v any) *node {
+	if len(w.nodes) == cap(w.nodes) {
+		w.nodes = make([]node, 0, 16)
+	}
+	w.nodes = append(w.nodes, node{kind: kind, value: v})
+	return &w.nodes[len(w.nodes)-1]
+}
+
+// fields makes room for n fields.
+func (w *workspace) fields(n int) []entry {
+	if cap(w.entries)-len(w.entries) < n {
+		w.entries = make([]entry, 0, max(16, n))
+	}
+	start := len(w.entries)
+	w.entries = w.entries[:start+n]
+	return w.entries[start : start : start+n]
+}
+
+// parse turns a part of the patch into nodes, as far as there is something to
+// work out: anchors, and empty maps, which are deleted with the anchors.
+func (w *workspace) parse(v any) *node {
+	switch v := v.(type) {
+	case map[string]any:
+		fields := w.fields(len(v))
+		settled := len(v) > 0
+		for key, e := range v {
+			if a, ok := pattern.ParseAnchor(key); ok && acts(a) {
+				settled = false
+			}
+			n := w.parse(e)
+			settled = settled && n.settled()
+			fields = append(fields, entry{key, n})
+		}
+		if settled {
+			return w.node(whole, v)
+		}
+		slices.SortFunc(fields, func(a, b entry) int { return strings.Compare(a.key, b.key) })
+		n := w.node(mapping, nil)
+		n.fields = fields
+		return n
+	case []any:
+		elems := make([]*node, len(v))
+		settled := true
+		for i, e := range v {
+			elems[i] = w.parse(e)
+			settled = settled && elems[i].settled()
+		}
+		if settled {
+			return w.node(whole, v)
+		}
+		n := w.node(sequence, nil)
+		n.elems = elems
+		return n
+	}
+	return w.node(scalar, v)
+}
+
+// settled reports whether there is nothing to work out in n.
+func (n *node) settled() bool {
+	return n.kind == whole || n.kind == scalar && settled(n.value)
+}
+
+// settled reports whether there is nothing to work out in a part of the patch.
 func settled(v any) bool {
 	switch v := v.(type) {
 	case map[string]any:
@@ -69,13 +113,14 @@ func settled(v any) bool {
 			if a, ok := pattern.ParseAnchor(key); ok && acts(a) {
 				return false
 			}
-			if m, ok := e.(map[string]any); ok && len(m) == 0 || !settled(e) {
+			if !settled(e) {
 				return false
 			}
 		}
+		return len(v) > 0
 	case []any:
 		for _, e := range v {
-			if m, ok := e.(map[string]any); ok && len(m) == 0 || !settled(e) {
+			if !settled(e) {
 				return false
 			}
 		}
@@ -91,18 +136,18 @@ func acts(a pattern.Anchor) bool {
 	return a.Holds() || a.Modifier == pattern.AddIfAbsent
 }
 
-func (n *node) copy() *node {
-	c := &node{kind: n.kind, value: n.value}
+func (w *workspace) copy(n *node) *node {
+	c := w.node(n.kind, n.value)
 	if n.fields != nil {
-		c.fields = make([]entry, len(n.fields))
-		for i, f := range n.fields {
-			c.fields[i] = entry{f.key, f.value.copy()}
+		c.fields = w.fields(len(n.fields))
+		for _, f := range n.fields {
+			c.fields = append(c.fields, entry{f.key, w.copy(f.value)})
 		}
 	}
 	if n.elems != nil {
 		c.elems = make([]*node, len(n.elems))
 		for i, e := range n.elems {
-			c.elems[i] = e.copy()
+			c.elems[i] = w.copy(e)
 		}
 	}
 	return c
@@ -138,14 +183,6 @@ func (n *node) rename(key, to string) {
 	if i := n.index(key); i >= 0 {
 		n.fields[i].key = to
 	}
-}
-
-func (n *node) keys() []string {
-	keys := make([]string, len(n.fields))
-	for i, f := range n.fields {
-		keys[i] = f.key
-	}
-	return keys
 }
 
 // anchors lists the keys that are anchors of one of the given kinds. A key with

@@ -25,13 +25,13 @@ func isAdd(a pattern.Anchor) bool       { return a.Modifier == pattern.AddIfAbse
 // prepare checks the conditions in n against the value that the object has at
 // its place, resolves +(k), and appends to lists one element for each element
 // of the object that the conditions select.
-func prepare(n *node, object any, exists bool) (verdict, error) {
+func (w *workspace) prepare(n *node, object any, exists bool) (verdict, error) {
 	switch n.kind {
 	case mapping:
-		return prepareMap(n, object)
+		return w.prepareMap(n, object)
 	case sequence:
 		if len(n.elems) > 0 && n.elems[0].isMap() {
-			return prepareList(n, object, exists)
+			return w.prepareList(n, object, exists)
 		}
 	case whole:
 		return passed, prepareWhole(n.value, object)
@@ -39,7 +39,7 @@ func prepare(n *node, object any, exists bool) (verdict, error) {
 	return passed, nil
 }
 
-func prepareMap(n *node, object any) (verdict, error) {
+func (w *workspace) prepareMap(n *node, object any) (verdict, error) {
 	o, _ := object.(map[string]any)
 	addAbsent(n, o)
 	for _, want := range [...]func(pattern.Anchor) bool{isGlobal, isCondition} {
@@ -47,12 +47,13 @@ func prepareMap(n *node, object any) (verdict, error) {
 			return v, err
 		}
 	}
-	for _, key := range n.keys() {
+	for _, f := range n.fields {
+		key := f.key
 		if a, ok := pattern.ParseAnchor(key); ok && acts(a) {
 			continue
 		}
 		value, exists := o[key]
-		v, err := prepare(n.get(key), value, exists)
+		v, err := w.prepare(n.get(key), value, exists)
 		if err != nil {
 			return 0, under(fieldpath.Key(key), err)
 		}
@@ -162,7 +163,7 @@ func needList(object any) error {
 //
 // The anchors of an element are resolved once for all elements of the object:
 // what +(k) came to for the first one, it is for the others.
-func prepareList(n *node, object any, exists bool) (verdict, error) {
+func (w *workspace) prepareList(n *node, object any, exists bool) (verdict, error) {
 	if err := needList(object); err != nil {
 		return 0, err
 	}
@@ -173,9 +174,9 @@ func prepareList(n *node, object any, exists bool) (verdict, error) {
 		}
 		global := p.has(isGlobal)
 		found, missed := false, false
-		p = p.copy()
+		p = w.copy(p)
 		for _, elem := range elems {
-			v, err := prepare(p, elem, true)
+			v, err := w.prepare(p, elem, true)
 			if err != nil {
 				return 0, under(fieldpath.Index(i), err)
 			}
@@ -186,13 +187,13 @@ func prepareList(n *node, object any, exists bool) (verdict, error) {
 			case global:
 				found = true
 			default:
-				if err := appendNamed(n, p, elem); err != nil {
+				if err := w.appendNamed(n, p, elem); err != nil {
 					return 0, under(fieldpath.Index(i), err)
 				}
 			}
 		}
 		if !exists {
-			v, err := prepare(p, nil, false)
+			v, err := w.prepare(p, nil, false)
 			if err != nil {
 				return 0, under(fieldpath.Index(i), err)
 			}
@@ -209,7 +210,7 @@ func prepareList(n *node, object any, exists bool) (verdict, error) {
 
 // appendNamed appends to the list n a copy of elem with the name of target,
 // unless target has no name, or elem has nothing but conditions.
-func appendNamed(n, elem *node, target any) error {
+func (w *workspace) appendNamed(n, elem *node, target any) error {
 	t, _ := target.(map[string]any)
 	name := t["name"]
 	switch v := name.(type) {
@@ -224,7 +225,7 @@ func appendNamed(n, elem *node, target any) error {
 			return nil
 		}
 	}
-	c := elem.copy()
+	c := w.copy(elem)
 	empty, err := deleteAnchors(c, true)
 	if empty || err != nil {
 		return err
@@ -236,17 +237,18 @@ func appendNamed(n, elem *node, target any) error {
 		if _, ok := old.value.(string); ok && isScalar(name) {
 			name = text(name) // what is a string stays one
 		}
-		*old = *newScalarOrWhole(name)
+		*old = settledNode(name)
 	} else {
-		c.fields = append(c.fields, entry{"name", newScalarOrWhole(name)})
+		n := settledNode(name)
+		c.fields = append(c.fields, entry{"name", &n})
 	}
 	n.elems = append(n.elems, c)
 	return nil
 }
 
-func newScalarOrWhole(v any) *node {
+func settledNode(v any) node {
 	if isScalar(v) {
-		return &node{value: v}
+		return node{value: v}
 	}
-	return &node{kind: whole, value: v}
+	return node{kind: whole, value: v}
 }

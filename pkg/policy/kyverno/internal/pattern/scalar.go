@@ -265,9 +265,12 @@ func compareDurations(value any, pattern string) (int, bool) {
 	return 0, true
 }
 
-// maybeQuantity is false for most of what resource.ParseQuantity refuses. A
-// suffix alone is not: it counts as zero.
+// maybeQuantity is false for most of what resource.ParseQuantity refuses, and
+// for numbers that take it minutes to write out. A suffix alone counts as zero.
 func maybeQuantity(s string) bool {
+	if hugeExponent(s) {
+		return false
+	}
 	for i := range len(s) {
 		c := s[i]
 		if !('0' <= c && c <= '9') && strings.IndexByte("+-.eEinumkKMGTP", c) < 0 {
@@ -275,6 +278,12 @@ func maybeQuantity(s string) bool {
 		}
 	}
 	return s != ""
+}
+
+// hugeExponent reports whether s has an exponent of five digits or more.
+func hugeExponent(s string) bool {
+	i := strings.LastIndexAny(s, "eE")
+	return i >= 0 && len(strings.TrimLeft(s[i+1:], "+-0")) > 4
 }
 
 func compareQuantities(value any, pattern string) (int, bool) {
