@@ -2,6 +2,7 @@ package krm
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -11,9 +12,17 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
+// errPanic says that kyaml panicked, as it does on metadata that is a list.
+var errPanic = errors.New("kyaml panicked")
+
 // kyamlNoOp is what a function built on kyaml writes that does nothing.
-func kyamlNoOp(t testing.TB, in []byte) (string, error) {
+func kyamlNoOp(t testing.TB, in []byte) (_ string, err error) {
 	t.Helper()
+	defer func() {
+		if p := recover(); p != nil {
+			err = errPanic
+		}
+	}()
 	var out bytes.Buffer
 	rw := &kio.ByteReadWriter{
 		Reader: bytes.NewReader(in), Writer: &out,
@@ -35,6 +44,10 @@ func noOp(t testing.TB, in []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return written(list)
+}
+
+func written(list *ResourceList) (string, error) {
 	var out bytes.Buffer
 	if err := list.Write(&out, nil); err != nil {
 		return "", err

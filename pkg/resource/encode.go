@@ -169,6 +169,6 @@ func removeField(n *yaml.Node, key string) {
 	}
 }
 
-func emptyNode(n *yaml.Node) bool {
-	return n.Kind != yaml.ScalarNode && len(n.Content) == 0 || n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null"
-}
+// emptyNode is kyaml's test, which takes every scalar for empty. An alias is
+// not: kyaml would lose what it stands for.
+func emptyNode(n *yaml.Node) bool { return n.Kind != yaml.AliasNode && len(n.Content) == 0 }

@@ -19,9 +19,11 @@ func ParseItem(file string, line int, text string) (*Resource, error) {
 	defer trees.Put(t)
 	scanErr := t.scanDocument(text, true)
 	if scanErr == nil {
-		// Comments between two items belong to either.
+		// Comments between two items belong to either; so does one behind a null.
+		last := t.lastLeaf()
 		if first := t.nodes[0].start; first > 0 && strings.Trim(text[:first], " ") != "" ||
-			strings.IndexByte(text[t.nodes[0].end:], '#') >= 0 {
+			strings.IndexByte(text[t.nodes[0].end:], '#') >= 0 ||
+			last.style == absentStyle && strings.IndexByte(text[last.valEnd:], '#') >= 0 {
 			return nil, errors.New("comments between items")
 		}
 		root := t.nodes[0].first
@@ -109,14 +111,7 @@ func aliased(n *yaml.Node) bool {
 // emptyMetadata reports whether kyaml would remove metadata or its annotations
 // because they are empty.
 func (t *tree) emptyMetadata(root int32) bool {
-	empty := func(i int32) bool {
-		n := &t.nodes[i]
-		if n.kind != scalarNode {
-			return n.size == 0
-		}
-		v, err := t.object(i)
-		return err == nil && v == nil
-	}
+	empty := func(i int32) bool { return t.nodes[i].size == 0 }
 	meta := t.child(root, "metadata")
 	if meta == 0 {
 		return false

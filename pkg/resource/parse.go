@@ -261,9 +261,8 @@ func (r *Resource) read() ([]*Resource, error) {
 	return r.fromNode(n)
 }
 
-// endLine returns the text with a line break at its end. A block of text that
-// ends without one must not get one, which its header then says.
-func (t *tree) endLine() string {
+// lastLeaf returns the value that ends the text.
+func (t *tree) lastLeaf() *node {
 	last := &t.nodes[0]
 	for last.style == blockStyle {
 		c := last.first
@@ -272,6 +271,13 @@ func (t *tree) endLine() string {
 		}
 		last = &t.nodes[c]
 	}
+	return last
+}
+
+// endLine returns the text with a line break at its end. A block of text that
+// ends without one must not get one, which its header then says.
+func (t *tree) endLine() string {
+	last := t.lastLeaf()
 	if last.style != literalStyle && last.style != foldedStyle || int(last.valEnd) != len(t.text) {
 		return t.text + "\n"
 	}

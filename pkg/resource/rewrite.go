@@ -7,12 +7,12 @@ import (
 )
 
 // rewritten edits the nodes of yaml/v3 and writes the whole text anew. It is
-// for the texts that the scanner can't read. Anchors are kept when that gives
-// the right values; otherwise every alias and merge key becomes what it stands
-// for.
+// for the texts that the scanner can't read. It keeps anchors if that gives
+// the wanted values; otherwise every alias and merge key becomes what it
+// stands for, brackets become lines, and at last the text is made of nothing
+// but the values: yaml/v3 does not read everything back that it writes.
 func (r *Resource) rewritten(before, after Object) (string, error) {
-	text := ""
-	for _, expand := range []bool{false, true} {
+	for attempt := range 3 {
 		doc, err := decodeDocument(r.text)
 		if err != nil {
 			return "", err
@@ -21,21 +21,36 @@ func (r *Resource) rewritten(before, after Object) (string, error) {
 		if r.item {
 			root = root.Content[0]
 		}
-		if expand {
+		if attempt > 0 {
 			expandAliases(root)
+		}
+		if attempt > 1 {
+			unbracket(root)
 		}
 		editNode(root, before, after)
 		out, err := encodeNode(doc, !r.item && wideLists(r.text))
 		if err != nil {
-			return "", err
+			continue
 		}
-		text = string(out)
-		probe := *r
-		if probe.says(text, after) {
-			break
+		if probe := *r; probe.says(string(out), after) {
+			return string(out), nil
 		}
 	}
-	return text, nil
+	l := layout{step: 2}
+	if r.item {
+		text, err := l.appendElement(nil, after, 0)
+		return string(text), err
+	}
+	text, err := l.appendBlock(nil, after, 0)
+	return string(text), err
+}
+
+// unbracket turns flow style into block style.
+func unbracket(n *yaml.Node) {
+	n.Style &^= yaml.FlowStyle
+	for _, c := range n.Content {
+		unbracket(c)
+	}
 }
 
 // wideLists reports whether the lists of a text are indented below their keys.

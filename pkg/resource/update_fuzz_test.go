@@ -134,7 +134,9 @@ func checkUpdate(t *testing.T, text string, seed uint64) {
 	if simple && !r.spliceable(text, before, after) {
 		t.Fatalf("the edit of what the scanner reads needed yaml/v3\nbefore %q\nafter  %q", text, r.text)
 	}
-	checkReferences(t, r.text, after)
+	if simple || !bareTag.MatchString(text) {
+		checkReferences(t, r.text, after)
+	}
 	once := r.text
 	if err := r.Update(after); err != nil || r.text != once {
 		t.Fatalf("a second update changes the text: %v", err)
