@@ -1,104 +1,175 @@
 package decode_test
 
 import (
-	"fmt"
+	"encoding/json"
+	"errors"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"sigs.k8s.io/yaml"
 
 	"github.com/oneloop-dev/oneloop/pkg/decode"
 )
 
 type inner struct {
-	Names []string       `json:"names,omitempty"`
-	Any   any            `json:"any,omitempty"`
-	Map   map[string]int `json:"map,omitempty"`
+	Value  string `json:"value"`
+	Shadow string `json:"shadow"`
 }
 
-type base struct {
-	Kind string `json:"kind"`
-}
+type level int
 
-type outer struct {
-	base   `json:",inline"`
-	Text   string  `json:"text"`
-	Count  int32   `json:"count"`
-	Ratio  float64 `json:"ratio"`
-	On     *bool   `json:"on"`
-	Inner  *inner  `json:"inner"`
-	List   []inner `json:"list"`
-	Custom custom  `json:"custom"`
-}
-
-// custom only takes the word yes.
-type custom struct{ ok bool }
-
-func (c *custom) UnmarshalJSON(b []byte) error {
-	if c.ok = string(b) == `"yes"`; !c.ok {
-		return fmt.Errorf("expected yes, found %s", b)
+func (l *level) UnmarshalText(text []byte) error {
+	switch string(text) {
+	case "low":
+		*l = 1
+	case "high":
+		*l = 2
+	default:
+		return errors.New("expected low or high")
 	}
 	return nil
 }
 
+// Either is a list of strings, or one string.
+type either []string
+
+func (e *either) UnmarshalJSON(text []byte) error {
+	var one string
+	if json.Unmarshal(text, &one) == nil {
+		*e = either{one}
+		return nil
+	}
+	return json.Unmarshal(text, (*[]string)(e))
+}
+
+type target struct {
+	inner
+	Embedded *pointed            `json:",inline"`
+	Shadow   int64               `json:"shadow"`
+	Text     string              `json:"text,omitempty"`
+	Flag     *bool               `json:"flag"`
+	Small    int8                `json:"small"`
+	Port     uint16              `json:"port"`
+	Ratio    float64             `json:"ratio"`
+	List     []inner             `json:"list"`
+	Pointers []*inner            `json:"pointers"`
+	Map      map[string]inner    `json:"map"`
+	Lists    map[string][]string `json:"lists"`
+	Any      any                 `json:"any"`
+	Anys     []any               `json:"anys"`
+	Raw      json.RawMessage     `json:"raw"`
+	Either   either              `json:"either"`
+	Level    level               `json:"level"`
+	Time     time.Time           `json:"time"`
+	Untagged string
+	Hidden   string `json:"-"`
+	private  string
+}
+
+type pointed struct {
+	Deep string `json:"deep"`
+}
+
+func values(t *testing.T, text string) map[string]any {
+	t.Helper()
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	var v map[string]any
+	if err := d.Decode(&v); err != nil {
+		t.Fatal(err)
+	}
+	return numbers(v).(map[string]any)
+}
+
+func numbers(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, e := range v {
+			v[k] = numbers(e)
+		}
+	case []any:
+		for i, e := range v {
+			v[i] = numbers(e)
+		}
+	case json.Number:
+		if i, err := v.Int64(); err == nil {
+			return i
+		}
+		f, _ := v.Float64()
+		return f
+	}
+	return v
+}
+
+func TestStrict(t *testing.T) {
+	var got target
+	faults := decode.Strict(values(t, `{
+		"value": "v", "deep": "d", "shadow": 7, "text": "t", "flag": true, "small": -128, "port": 65535, "ratio": 2,
+		"list": [{"value": "a"}, {"value": "b"}], "pointers": [{"value": "p"}, null], "map": {"k": {"value": "m"}},
+		"lists": {"l": ["x", "y"], "n": null}, "any": {"x": [1, 1.5]}, "anys": ["s", null], "raw": {"b": 1, "a": [true]},
+		"either": "one", "level": "high", "time": "2026-01-31T00:00:00Z", "Untagged": "u"}`), &got)
+	if len(faults) > 0 {
+		t.Fatalf("faults: %v", faults)
+	}
+	yes := true
+	want := target{
+		inner: inner{Value: "v"}, Embedded: &pointed{"d"}, Shadow: 7, Text: "t", Flag: &yes, Small: -128, Port: 65535, Ratio: 2,
+		List: []inner{{Value: "a"}, {Value: "b"}}, Pointers: []*inner{{Value: "p"}, nil}, Map: map[string]inner{"k": {Value: "m"}},
+		Lists: map[string][]string{"l": {"x", "y"}, "n": nil}, Any: map[string]any{"x": []any{int64(1), 1.5}}, Anys: []any{"s", nil},
+		Raw: json.RawMessage(`{"a":[true],"b":1}`), Either: either{"one"}, Level: 2,
+		Time: time.Date(2026, 1, 31, 0, 0, 0, 0, time.UTC), Untagged: "u",
+	}
+	if d := cmp.Diff(want, got, cmp.AllowUnexported(target{}, inner{})); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
 func TestStrictFaults(t *testing.T) {
-	for _, tt := range []struct {
-		name, input string
-		want        []string
-	}{
-		{"fits", `{"kind":"K","text":"t","count":3,"ratio":1,"on":true,"inner":{"names":["a"],"any":[1],"map":{"x":1}},"custom":"yes"}`, nil},
-		{"null is absent", `{"text":null,"inner":null,"list":null}`, nil},
-		{"a whole float is a whole number", `{"count":3.0}`, nil},
-		{"unknown field with a near name", `{"tekst":"x"}`, []string{`tekst: unknown field "tekst"; did you mean "text"?`}},
-		{"names are case-sensitive", `{"Text":"x"}`, []string{`Text: unknown field "Text"; did you mean "text"?`}},
-		{"unknown field with few known", `{"inner":{"zzzzzz":1}}`, []string{`inner.zzzzzz: unknown field "zzzzzz"; known fields: any, map, names`}},
-		{"a map for a list", `{"list":{"names":[]}}`, []string{`list: expected a list, found a map`}},
-		{"a list for a map", `{"inner":[]}`, []string{`inner: expected a map, found a list`}},
-		{"a number for a string", `{"text":3}`, []string{`text: expected a string, found the number 3`}},
-		{"a string for a number", `{"count":"3"}`, []string{`count: expected a whole number, found the string "3"`}},
-		{"a fraction for a whole number", `{"count":1.5}`, []string{`count: expected a whole number, found the number 1.5`}},
-		{"out of range", `{"count":4294967296}`, []string{`count: expected a whole number, found the number 4294967296`}},
-		{"a string for a bool", `{"on":"true"}`, []string{`on: expected true or false, found the string "true"`}},
-		{"custom", `{"custom":"no"}`, []string{`custom: expected yes, found "no"`}},
-		{"all faults, in path order", `{"text":1,"list":[{},{"names":[1,"b",2]}],"count":true}`, []string{
-			`count: expected a whole number, found true`,
-			`list[1].names[0]: expected a string, found the number 1`,
-			`list[1].names[2]: expected a string, found the number 2`,
-			`text: expected a string, found the number 1`,
-		}},
-		{"not a map at all", `[1]`, []string{`: expected a map, found a list`}},
-	} {
+	tests := []struct{ name, in, want string }{
+		{"misspelt", `{"txet": "x"}`, `txet: unknown field "txet"; did you mean "text"?`},
+		{"another case", `{"Text": "x"}`, `Text: unknown field "Text"; did you mean "text"?`},
+		{"nothing near", `{"zzzzzz": "x"}`, `zzzzzz: unknown field "zzzzzz"`},
+		{"nothing near, few fields", `{"list": [{"zzzzzz": 1}]}`, `list[0].zzzzzz: unknown field "zzzzzz"; expected shadow or value`},
+		{"hidden", `{"Hidden": "x"}`, `Hidden: unknown field "Hidden"`},
+		{"private", `{"private": "x"}`, `private: unknown field "private"`},
+		{"number for string", `{"text": 1}`, `text: expected a string, found the number 1; quote it`},
+		{"boolean for string", `{"lists": {"a.b": [true]}}`, `lists["a.b"][0]: expected a string, found the boolean true; quote it`},
+		{"map for string", `{"text": {}}`, `text: expected a string, found a map`},
+		{"map for list", `{"list": {"value": "x"}}`, `list: expected a list, found a map`},
+		{"list for map", `{"map": []}`, `map: expected a map, found a list`},
+		{"string for struct", `{"pointers": ["x"]}`, `pointers[0]: expected a map, found the string "x"`},
+		{"string for boolean", `{"flag": "true"}`, `flag: expected true or false, found the string "true"`},
+		{"fraction for integer", `{"small": 1.5}`, `small: expected an integer, found the number 1.5`},
+		{"integer too large", `{"small": 128}`, `small: the integer 128 is out of range`},
+		{"negative", `{"port": -1}`, `port: the integer -1 is out of range`},
+		{"string for number", `{"ratio": "2"}`, `ratio: expected a number, found the string "2"`},
+		{"custom text", `{"level": "middle"}`, `level: expected low or high`},
+		{"custom JSON", `{"either": {"a": 1}}`, `either: expected a list, found a map`},
+		{"all of them", `{"text": 1, "list": [{"value": 2}, {"x": 1}], "any": 3, "port": "x"}`,
+			"list[0].value: expected a string, found the number 2; quote it\n" +
+				"list[1].x: unknown field \"x\"; expected shadow or value\n" +
+				"port: expected an integer, found the string \"x\"\n" +
+				"text: expected a string, found the number 1; quote it"},
+	}
+	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			var value any
-			if err := yaml.Unmarshal([]byte(tt.input), &value); err != nil {
-				t.Fatal(err)
-			}
+			var into target
 			var got []string
-			for _, f := range decode.Strict(value, &outer{}) {
+			for _, f := range decode.Strict(values(t, tt.in), &into) {
 				got = append(got, f.Path.String()+": "+f.Message)
 			}
-			if d := cmp.Diff(tt.want, got); d != "" {
-				t.Errorf("faults (-want +got):\n%s", d)
+			if d := cmp.Diff(tt.want, strings.Join(got, "\n")); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
 			}
 		})
 	}
 }
 
-func TestStrictStores(t *testing.T) {
-	value := map[string]any{
-		"kind": "K", "text": "t", "count": int64(7), "ratio": int64(2), "on": true, "custom": "yes",
-		"inner": map[string]any{"names": []any{"a", "b"}, "any": map[string]any{"x": nil}, "map": map[string]any{"n": 4.0}},
-	}
-	var got outer
-	if faults := decode.Strict(value, &got); len(faults) > 0 {
-		t.Fatal(faults)
-	}
-	on := true
-	want := outer{
-		base: base{"K"}, Text: "t", Count: 7, Ratio: 2, On: &on, Custom: custom{true},
-		Inner: &inner{Names: []string{"a", "b"}, Any: map[string]any{"x": nil}, Map: map[string]int{"n": 4}},
-	}
-	if d := cmp.Diff(want, got, cmp.AllowUnexported(outer{}, base{}, custom{})); d != "" {
-		t.Errorf("stored (-want +got):\n%s", d)
+func TestStrictTakesWhatFitsBesideFaults(t *testing.T) {
+	var into target
+	faults := decode.Strict(values(t, `{"text": "x", "port": "y", "nothing": null, "flag": null}`), &into)
+	if len(faults) != 2 || into.Text != "x" || into.Flag != nil {
+		t.Errorf("faults %v, decoded %+v", faults, into)
 	}
 }
