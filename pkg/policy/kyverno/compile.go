@@ -117,25 +117,18 @@ func compilePolicy(p *spec.Policy, exceptions []*exception) (*compiledPolicy, er
 			continue
 		}
 		c := &ruleCompiler{policy: p, rule: r}
-		var compiled *rule
 		switch {
 		case r.HasGenerate():
 			unsupported = append(unsupported, p.Error(r.Name, r.Path.Key("generate"),
 				fmt.Errorf("generate rules are not evaluated at render time yet: %w", errors.ErrUnsupported)))
-			continue
 		case r.HasMutateExisting():
-			if !faulty[at] {
-				unsupported = append(unsupported, p.Error(r.Name, r.Path.Key("mutate").Key("targets"),
-					fmt.Errorf("mutate rules with targets are not evaluated at render time yet: %w", errors.ErrUnsupported)))
-			}
+			unsupported = append(unsupported, p.Error(r.Name, r.Path.Key("mutate").Key("targets"),
+				fmt.Errorf("mutate rules with targets are not evaluated at render time yet: %w", errors.ErrUnsupported)))
 			faulty[at] = true
-			continue
 		case r.HasMutate():
-			compiled = c.mutation(exceptions)
-			out.mutations = append(out.mutations, compiled)
+			out.mutations = append(out.mutations, c.mutation(exceptions))
 		case r.HasVerifyImages():
-			compiled = c.verification(exceptions)
-			out.images = append(out.images, compiled)
+			out.images = append(out.images, c.verification(exceptions))
 		}
 		if len(c.faults) > 0 {
 			faulty[at] = true

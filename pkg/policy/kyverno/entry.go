@@ -61,6 +61,7 @@ func (c *ruleCompiler) entries(list []spec.ContextEntry, path fieldpath.Path) []
 type query struct {
 	fixed    *variable.Expression
 	template *variable.Template
+	compiled *variable.Expressions // with what template resolved to
 }
 
 // query compiles the expression at path, nil when there is none.
@@ -70,17 +71,17 @@ func (c *ruleCompiler) query(text string, path fieldpath.Path) *query {
 	}
 	t := c.template(text, path)
 	if t == nil || !t.Static() {
-		return &query{template: t}
+		return &query{template: t, compiled: &variable.Expressions{}}
 	}
-	plain, err := t.Resolve(nil)
+	plain, err := t.Text(nil)
 	if err != nil {
-		return &query{template: t}
+		return &query{template: t, compiled: &variable.Expressions{}}
 	}
-	e, err := variable.NewExpression(plain.(string))
+	e, err := variable.NewExpression(plain)
 	if err != nil {
 		c.fault(path, err)
 	}
-	return &query{fixed: e, template: t}
+	return &query{fixed: e}
 }
 
 // expression returns the expression with its variables substituted.
@@ -92,7 +93,7 @@ func (q *query) expression(s *scope) (*variable.Expression, error) {
 	if err != nil {
 		return nil, err
 	}
-	return variable.NewExpression(text)
+	return q.compiled.Compile(text)
 }
 
 // apply searches v, all of it when q is nil.

@@ -8,14 +8,14 @@ import (
 )
 
 // missingUser says how to declare a requester.
-func missingUser(variable string, err error) error {
-	return fmt.Errorf("%s is not known at render time: %w; declare a requester with --facts, as in\n%s(%w)", variable, facts.ErrMissing, indent(`apiVersion: cli.kyverno.io/v1alpha1
+func missingUser(variable string) error {
+	return fmt.Errorf("%s is not known at render time: %w; declare a requester with --facts, as in\n%s", variable, facts.ErrMissing, indent(`apiVersion: cli.kyverno.io/v1alpha1
 kind: UserInfo
 metadata: {name: requester}
 userInfo: {username: ana, groups: [system:authenticated]}
 roles: []
 clusterRoles: []
-`), err)
+`))
 }
 
 // missingConfigMap says how to declare a ConfigMap.
@@ -55,5 +55,5 @@ spec:
 }
 
 func indent(text string) string {
-	return "  " + strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n  ") + "\n"
+	return "  " + strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n  ")
 }

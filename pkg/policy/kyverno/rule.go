@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
+	"github.com/oneloop-dev/oneloop/pkg/expr/jmespath"
+	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/image"
 	"github.com/oneloop-dev/oneloop/pkg/patch/jsonpatch"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
@@ -17,6 +20,7 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/spec"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/variable"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/verifyimages"
+	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/wildcard"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
@@ -91,7 +95,7 @@ func (p *program) run(ctx context.Context, in policy.Input, do func(*request, *r
 			break
 		}
 	}
-	return all, nil
+	return all, ctx.Err()
 }
 
 // failed is the result of a rule that could not be evaluated.
@@ -99,13 +103,13 @@ func (r *rule) failed(req *request, err error) policy.Result {
 	return policy.Result{Rule: r.spec.Name, Outcome: policy.Failed, Message: err.Error(), Err: r.error(req, err)}
 }
 
-// error puts the place in front of err: that of the variable in the policy
-// when one did not resolve.
+// error puts the place in front of err: that of a text in the policy when err
+// knows it.
 func (r *rule) error(req *request, err error) error {
 	at := r.spec.Path
-	var u *variable.Unresolved
-	if errors.As(err, &u) {
-		at = slices.Concat(at, u.Path)
+	var placed interface{ Place() fieldpath.Path }
+	if errors.As(err, &placed) {
+		at = slices.Concat(at, placed.Place())
 	}
 	e := r.policy.Error(r.spec.Name, at, err)
 	e.Resource, e.Path = req.in.ID, nil
@@ -329,11 +333,22 @@ func (r *rule) placed(req *request, results []policy.Result) []policy.Result {
 
 // enforces reports whether a violation would be refused at admission.
 func (r *rule) enforces(v *verifyimages.Violation, req *request) bool {
-	action := v.FailureAction
-	if action == "" {
-		action = r.policy.Spec.ValidationFailureAction
+	if v.FailureAction != "" {
+		return strings.EqualFold(v.FailureAction, "Enforce")
 	}
-	return strings.EqualFold(action, "Enforce")
+	for _, o := range r.policy.Spec.ValidationFailureActionOverrides {
+		if len(o.Namespaces) > 0 && !wildcard.MatchAny(o.Namespaces, req.namespace) {
+			continue
+		}
+		if o.NamespaceSelector == nil {
+			return strings.EqualFold(o.Action, "Enforce")
+		}
+		if strings.EqualFold(o.Action, "Enforce") {
+			// The labels may select the namespace; a refusal is not to be missed.
+			return true
+		}
+	}
+	return strings.EqualFold(r.policy.Spec.ValidationFailureAction, "Enforce")
 }
 
 // A checker runs the verifyImages rules of a policy a second time: it tells
@@ -361,7 +376,7 @@ func mutateEach(s *scope, loops []*loop, o resource.Object, nesting int) (resour
 	for _, l := range loops {
 		elements, err := s.Search(l.list)
 		if err != nil {
-			return nil, 0, &variable.Unresolved{Variable: l.list.String(), Path: l.path.Key("list"), Err: err}
+			return nil, 0, &listError{l, err}
 		}
 		out, err := l.run(s, o, elements, nesting)
 		if err != nil {
@@ -376,6 +391,25 @@ func mutateEach(s *scope, loops []*loop, o resource.Object, nesting int) (resour
 	}
 	return o, count, nil
 }
+
+// A listError says why a loop has no list.
+type listError struct {
+	loop *loop
+	err  error
+}
+
+func (e *listError) Error() string {
+	text := fmt.Sprintf("%s: %v", e.Place(), e.err)
+	if jmespath.IsNotFound(e.err) {
+		text += fmt.Sprintf("; write \"%s || `[]`\" for an empty list", e.loop.list)
+	}
+	return text
+}
+
+func (e *listError) Unwrap() error { return e.err }
+
+// Place returns where the list stands in the rule.
+func (e *listError) Place() fieldpath.Path { return e.loop.path.Key("list") }
 
 // run applies the patch to each element. Patches see what those of earlier
 // rounds made, variables do not: request.object is as it was before the loop.
@@ -432,6 +466,9 @@ func equal(a, b any) bool {
 		b, ok := b.(map[string]any)
 		if !ok || len(a) != len(b) {
 			return false
+		}
+		if reflect.ValueOf(a).UnsafePointer() == reflect.ValueOf(b).UnsafePointer() {
+			return true
 		}
 		for k, v := range a {
 			w, ok := b[k]

@@ -318,7 +318,7 @@ func (s *scope) Search(e *variable.Expression) (any, error) {
 	if err != nil && !s.request.in.Facts.Request.UserDeclared && jmespath.IsNotFound(err) {
 		for _, name := range []string{"request.userInfo", "request.roles", "request.clusterRoles", "serviceAccountName", "serviceAccountNamespace"} {
 			if strings.Contains(e.String(), name) {
-				return nil, missingUser(name, err)
+				return nil, missingUser(name)
 			}
 		}
 	}

@@ -74,19 +74,18 @@ func isAlnum(c byte) bool {
 
 func isWord(c byte) bool { return isAlnum(c) || c == '_' }
 
-// expressions remembers compiled expressions by their text. Those that are put
+// Expressions remembers compiled expressions by their text. Those that are put
 // together at run time are many when they contain names of resources, so the
-// number is bounded.
-type expressions struct {
+// number is bounded. The zero value is ready; it may serve many goroutines.
+type Expressions struct {
 	mu sync.RWMutex
 	of map[string]*Expression
 }
 
 const maxExpressions = 1024
 
-func newExpressions() *expressions { return &expressions{} }
-
-func (x *expressions) compile(text string) (*Expression, error) {
+// Compile returns the expression with that text.
+func (x *Expressions) Compile(text string) (*Expression, error) {
 	x.mu.RLock()
 	e, ok := x.of[text]
 	x.mu.RUnlock()

@@ -85,7 +85,7 @@ type text struct {
 	raw         string
 	place       fieldpath.Path // what {{ @ }} stands for
 	path        fieldpath.Path // for errors
-	expressions *expressions
+	expressions *Expressions
 	parts       []part // nil: variables are nested, which needs the long way
 	shallow     bool   // the last variable is
 }
@@ -165,7 +165,7 @@ func (t *text) compile(source string) (*Expression, error) {
 	if source == "@" {
 		source = here(t.place)
 	}
-	return t.expressions.compile(source)
+	return t.expressions.Compile(source)
 }
 
 func (t *text) resolve(s Scope) (any, error) { return t.resolveAt(s, 0) }
@@ -209,7 +209,7 @@ func (t *text) resolveAt(s Scope, depth int) (any, error) {
 func (t *text) substitute(s Scope, value string, depth int) (any, error) {
 	for pass := 0; ; pass++ {
 		if pass >= maxPasses || len(value) > maxText {
-			return nil, t.unresolved(t.raw, errors.New("it brings in variables without end"))
+			return nil, t.endless()
 		}
 		spans := find(value)
 		if len(spans) == 0 {
@@ -254,7 +254,7 @@ func (t *text) substitute(s Scope, value string, depth int) (any, error) {
 // search evaluates one variable.
 func (t *text) search(s Scope, e *Expression) (any, error) {
 	if s.Deleting() && strings.Contains(e.text, "request.object") {
-		old, err := t.expressions.compile(strings.ReplaceAll(e.text, "request.object", "request.oldObject"))
+		old, err := t.expressions.Compile(strings.ReplaceAll(e.text, "request.object", "request.oldObject"))
 		if err != nil {
 			return nil, t.unresolved(e.text, err)
 		}
@@ -269,6 +269,10 @@ func (t *text) search(s Scope, e *Expression) (any, error) {
 
 func (t *text) unresolved(variable string, err error) error {
 	return &Unresolved{Variable: variable, Path: t.path, Err: err}
+}
+
+func (t *text) endless() error {
+	return &Fault{t.path, errors.New("the variables of the text bring in variables without end")}
 }
 
 // print writes a value into a text.
@@ -294,7 +298,7 @@ func (t *text) inner(s Scope, v any, depth int) (any, error) {
 		return v, nil
 	}
 	if depth >= maxDepth {
-		return nil, t.unresolved(t.raw, errors.New("it brings in variables without end"))
+		return nil, t.endless()
 	}
 	return t.within(s, v, t.place, depth+1)
 }

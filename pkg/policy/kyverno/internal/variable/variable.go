@@ -58,6 +58,9 @@ func (e *Unresolved) Error() string {
 // Unwrap returns the cause.
 func (e *Unresolved) Unwrap() error { return e.Err }
 
+// Place returns where the variable stands.
+func (e *Unresolved) Place() fieldpath.Path { return e.Path }
+
 // A Fault is a text that does not compile, and its place.
 type Fault struct {
 	Path fieldpath.Path
@@ -68,6 +71,9 @@ func (f *Fault) Error() string { return f.Path.String() + ": " + f.Err.Error() }
 
 // Unwrap returns the cause.
 func (f *Fault) Unwrap() error { return f.Err }
+
+// Place returns where the text stands.
+func (f *Fault) Place() fieldpath.Path { return f.Path }
 
 // A Template is a compiled JSON value. It is immutable and may serve many
 // goroutines.
@@ -100,7 +106,7 @@ func Compile(v any, opts Options) (*Template, error) {
 	if opts.Document == nil {
 		opts.Document = v
 	}
-	c := &compilation{document: opts.Document, at: opts.At, check: opts.Check, expressions: newExpressions()}
+	c := &compilation{document: opts.Document, at: opts.At, check: opts.Check, expressions: &Expressions{}}
 	t := &Template{root: c.value(v, slices.Clone(opts.Path)), value: v}
 	if err := errors.Join(c.faults...); err != nil {
 		return nil, err
@@ -164,7 +170,7 @@ type compilation struct {
 	document    any
 	at          fieldpath.Path
 	check       func(*Expression) error
-	expressions *expressions
+	expressions *Expressions
 	faults      []error
 }
 

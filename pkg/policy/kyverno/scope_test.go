@@ -1,0 +1,85 @@
+package kyverno
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestSplitKey(t *testing.T) {
+	for key, want := range map[string][]string{
+		"a":         {"a"},
+		"a.b.c":     {"a", "b", "c"},
+		`a."b.c".d`: {"a", "b.c", "d"},
+		`"a.b"`:     {"a.b"},
+		`a."b`:      {"a", `"b`},
+		`a.b"c`:     {"a", `b"c`},
+		"request.":  {"request", ""},
+	} {
+		if d := cmp.Diff(want, splitKey(key)); d != "" {
+			t.Errorf("%s (-want +got):\n%s", key, d)
+		}
+	}
+}
+
+func TestPlural(t *testing.T) {
+	for kind, want := range map[string]string{
+		"Pod": "pods", "Ingress": "ingresses", "NetworkPolicy": "networkpolicies", "Endpoints": "endpoints",
+		"Gateway": "gateways", "StorageClass": "storageclasses", "Prefix": "prefixes",
+	} {
+		if got := plural(kind); got != want {
+			t.Errorf("%s: got %s, want %s", kind, got, want)
+		}
+	}
+}
+
+func TestServiceAccount(t *testing.T) {
+	for user, want := range map[string][2]string{
+		"system:serviceaccount:shop:deployer": {"deployer", "shop"},
+		"system:serviceaccount:shop":          {"", ""},
+		"ana":                                 {"", ""},
+	} {
+		name, namespace := serviceAccount(user)
+		if got := [2]string{name, namespace}; got != want {
+			t.Errorf("%s: got %v, want %v", user, got, want)
+		}
+	}
+}
+
+func TestOwnNamespace(t *testing.T) {
+	for path, ok := range map[string]bool{
+		"/api/v1/namespaces/shop/pods":              true,
+		"/api/v1/namespaces/other/pods":             false,
+		"/api/v1/pods":                              false,
+		"/api/v1/namespaces/shop/../other/pods":     false,
+		"/api/v1/namespaces/shop/%2e%2e/other/pods": false,
+	} {
+		if err := ownNamespace(path, "shop"); (err == nil) != ok {
+			t.Errorf("%s: got %v", path, err)
+		}
+	}
+	if err := ownNamespace("/version", ""); err != nil {
+		t.Errorf("a ClusterPolicy may ask for everything, got %v", err)
+	}
+}
+
+func TestEqual(t *testing.T) {
+	for _, tt := range []struct {
+		a, b any
+		want bool
+	}{
+		{int64(1), 1.0, true},
+		{1.0, int64(1), true},
+		{int64(1), "1", false},
+		{nil, nil, true},
+		{nil, map[string]any{}, false},
+		{map[string]any{"a": nil}, map[string]any{"b": nil}, false},
+		{map[string]any{"a": []any{int64(1)}}, map[string]any{"a": []any{1.0}}, true},
+		{[]any{int64(1)}, []any{int64(1), int64(2)}, false},
+		{[]any{}, map[string]any{}, false},
+	} {
+		if got := equal(tt.a, tt.b); got != tt.want {
+			t.Errorf("equal(%v, %v) = %v", tt.a, tt.b, got)
+		}
+	}
+}
