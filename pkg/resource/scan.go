@@ -82,6 +82,7 @@ type scanner struct {
 	pos   int
 	depth int
 	err   *scanError
+	keys  map[int32]map[string]bool // of maps with many
 
 	// The line found by content.
 	lineLead   int // start of the comments right above it
@@ -471,13 +472,32 @@ func (s *scanner) mapping(n int32, col int) bool {
 	return true
 }
 
-// duplicate reports whether parent has key already. Maps are small, so looking
-// through them is faster than a set; past a bound the set takes over.
+// fewKeys is up to how many keys looking through a map beats a set.
+const fewKeys = 32
+
+// duplicate reports whether parent has key already, which is that of self.
 func (s *scanner) duplicate(parent, self int32, key string) bool {
+	if set := s.keys[parent]; set != nil {
+		there := set[key]
+		set[key] = true
+		return there
+	}
+	n := 0
 	for c := s.nodes[parent].first; c != self; c = s.nodes[c].next {
 		if s.nodes[c].key == key {
 			return true
 		}
+		n++
+	}
+	if n >= fewKeys {
+		set := map[string]bool{key: true}
+		for c := s.nodes[parent].first; c != self; c = s.nodes[c].next {
+			set[s.nodes[c].key] = true
+		}
+		if s.keys == nil {
+			s.keys = map[int32]map[string]bool{}
+		}
+		s.keys[parent] = set
 	}
 	return false
 }
