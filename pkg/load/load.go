@@ -18,8 +18,8 @@ import (
 
 // Files reads every argument in turn: a file, whatever its name; a folder, of
 // which all *.yaml, *.yml and *.json files are read recursively, sorted by
-// path; a glob (*, ?, [...] and ** for any folders), sorted by path; or "-"
-// for stdin. A file that several arguments name is read once, at its first
+// path; a glob (*, ?, [...] and ** for any folders), sorted by path, in which
+// folders stand for their manifests; or "-" for stdin. A file that several arguments name is read once, at its first
 // place. Hidden files and folders (.git, .github) are only read when an
 // argument names them.
 //
@@ -190,11 +190,8 @@ func walk(from tree, dir string, hidden bool, visit func(name string, isDir bool
 		name := join(dir, e.Name())
 		isDir := e.IsDir()
 		if e.Type()&fs.ModeSymlink != 0 {
-			info, err := from.Stat(name)
-			if err != nil {
-				return err
-			}
-			if info.IsDir() {
+			// A broken link is an error when it is read, if it ever is.
+			if info, err := from.Stat(name); err == nil && info.IsDir() {
 				continue
 			}
 		}
@@ -220,7 +217,8 @@ func join(dir, name string) string {
 }
 
 // glob returns the files that a pattern matches: what path.Match matches, and
-// ** for any number of folders.
+// ** for any number of folders. A folder that matches stands for the manifests
+// in it, and a last element of nothing but stars for manifests alone.
 func glob(from tree, pattern string) ([]string, error) {
 	elements := strings.Split(pattern, "/")
 	for _, e := range elements {
@@ -248,18 +246,26 @@ func glob(from tree, pattern string) ([]string, error) {
 	for _, e := range elements[n:] {
 		hidden = hidden || strings.HasPrefix(e, ".")
 	}
-	var out []string
+	var out, folders []string
 	err := walk(from, filepath.FromSlash(start), hidden, func(name string, isDir bool) {
 		relative := filepath.ToSlash(strings.TrimPrefix(strings.TrimPrefix(name, filepath.FromSlash(start)), string(filepath.Separator)))
-		if !isDir && matches(elements[n:], strings.Split(relative, "/")) {
-			if dir == "" {
-				name = filepath.FromSlash(relative)
-			}
+		if dir == "" {
+			name = filepath.FromSlash(relative)
+		}
+		switch {
+		case !matches(elements[n:], strings.Split(relative, "/")):
+		case isDir:
+			folders = append(folders, name)
+		case isManifest(name) || strings.Trim(elements[len(elements)-1], "*") != "":
 			out = append(out, name)
 		}
 	})
+	for _, f := range folders {
+		names, folderErr := manifests(from, f)
+		out, err = append(out, names...), errors.Join(err, folderErr)
+	}
 	slices.SortFunc(out, byPath)
-	return out, err
+	return slices.Compact(out), err
 }
 
 func matches(pattern, name []string) bool {

@@ -215,7 +215,12 @@ func (r *Resource) fault(err error) error {
 	var node *nodeError
 	switch {
 	case errors.As(err, &scan):
-		at.Line = r.line(scan.offset)
+		// What is missing at the end is missing behind the last word.
+		offset := min(scan.offset, len(r.text))
+		if strings.TrimSpace(r.text[offset:]) == "" {
+			offset = len(strings.TrimRight(r.text[:offset], " \n"))
+		}
+		at.Line = r.line(offset)
 	case errors.As(err, &node):
 		at.Line, err = r.lineOf(node.line), node.err
 	default:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -73,6 +74,10 @@ func notUTF8(file string, data []byte) error {
 // Documents need not be manifests; Complete tells whether one is. Lines in
 // errors and origins are those of the file.
 //
+// Lines indented with no-break spaces, as copied from a web page, are read as if
+// those were spaces, when the text can't be read as it is or has keys that begin
+// with one.
+//
 // Texts are UTF-8, with or without a byte order mark. Lines may end in \r\n;
 // what comes out ends in \n. The error joins the faults of all documents, each
 // with file and line.
@@ -81,6 +86,52 @@ func Parse(file string, data []byte) ([]*Resource, error) {
 	if err != nil {
 		return nil, err
 	}
+	out, err := parseText(file, text)
+	if strings.Contains(text, noBreakSpace) && (err != nil || slices.ContainsFunc(out, oddlyKeyed)) {
+		// It can only mean one thing.
+		if again, err := parseText(file, plainIndents(text)); err == nil {
+			return again, nil
+		}
+	}
+	return out, err
+}
+
+// noBreakSpace is what web pages put in front of the lines of an example.
+const noBreakSpace = "\u00a0"
+
+// oddlyKeyed reports whether some key begins with a no-break space.
+func oddlyKeyed(r *Resource) bool {
+	o, err := r.object()
+	return err == nil && oddKey(o)
+}
+
+func oddKey(v any) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, e := range v {
+			if strings.HasPrefix(k, noBreakSpace) || oddKey(e) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(v, oddKey)
+	}
+	return false
+}
+
+// plainIndents turns the no-break spaces in front of lines into spaces.
+func plainIndents(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		rest := strings.TrimLeft(line, " "+noBreakSpace)
+		b.WriteString(strings.ReplaceAll(line[:len(line)-len(rest)], noBreakSpace, " "))
+		b.WriteString(rest)
+	}
+	return b.String()
+}
+
+// parseText parses a text without byte order mark, with lines that end in \n.
+func parseText(file, text string) ([]*Resource, error) {
 	docs, err := splitDocuments(file, text)
 	if err != nil {
 		return nil, err

@@ -726,6 +726,9 @@ func (s *scanner) scalar(n int32, parent int) bool {
 			}
 			if i < len(t) && t[i] == '\t' {
 				s.pos = i
+				if i-line <= parent {
+					return s.malformed("tabs can't be used for indentation; use spaces")
+				}
 				return s.beyond("a tab outside of a block of text")
 			}
 			if i == len(t) || t[i] == '#' || i-line <= parent {

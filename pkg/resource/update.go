@@ -531,7 +531,7 @@ func (s *splicer) flow(i int32, before, after any, root bool) error {
 					s.out = appendString(s.out, p.key, plainStyle, true)
 				}
 				s.out = append(s.out, ':')
-				if space := s.text[first.sep:first.val]; strings.TrimSpace(space) == "" {
+				if space := s.text[first.sep:first.val]; strings.TrimSpace(space) == "" && (space != "" || s.json) {
 					s.out = append(s.out, strings.ReplaceAll(space, "\n", " ")...)
 				} else {
 					s.out = append(s.out, ' ')
