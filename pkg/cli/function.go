@@ -61,7 +61,7 @@ func applyList(ctx context.Context, s *streams, root string, list *krm.ResourceL
 	if err != nil {
 		return errorResults(err), err
 	}
-	if err := unique(list.Items, packageOf); err != nil {
+	if err := check(list.Items, packageOf); err != nil {
 		return errorResults(err), err
 	}
 	entries, err := p.apply(ctx, s, list.Items)

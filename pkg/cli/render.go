@@ -104,7 +104,7 @@ func runRender(ctx context.Context, s *streams, o renderOptions, args []string) 
 	if err != nil {
 		return err
 	}
-	if err := unique(items, nil); err != nil {
+	if err := check(items, nil); err != nil {
 		return err
 	}
 	texts := make([][]byte, len(items))

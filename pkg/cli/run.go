@@ -93,6 +93,18 @@ func interactive(r io.Reader) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
+// check refuses what is no manifest, and manifests of one identity.
+func check(items []*resource.Resource, scope func(*resource.Resource) string) error {
+	var errs []error
+	for _, r := range items {
+		errs = append(errs, r.Complete())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return unique(items, scope)
+}
+
 // unique refuses two manifests of one identity: which of them a cluster would
 // end up with is not determined. Local configuration never reaches a cluster.
 // Manifests are only compared within one scope; nil means that all share one.
