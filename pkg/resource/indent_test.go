@@ -9,7 +9,7 @@ import (
 
 // Examples on web pages are indented with no-break spaces.
 func TestParseReadsNoBreakSpacesInIndentation(t *testing.T) {
-	rs, err := resource.Parse("page.yaml", []byte("kind: A\nmetadata:\n\u00a0 name: x\n\u00a0 labels:\n\u00a0 \u00a0 b: c\n"))
+	rs, err := resource.Parse("page.yaml", []byte("kind: A\nmetadata:\n\u00a0 name: x\n\u00a0 labels:\u00a0\n\u00a0 \u00a0 b: c\n"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -74,8 +74,8 @@ func notUTF8(file string, data []byte) error {
 // Documents need not be manifests; Complete tells whether one is. Lines in
 // errors and origins are those of the file.
 //
-// Lines indented with no-break spaces, as copied from a web page, are read as if
-// those were spaces, when the text can't be read as it is or has keys that begin
+// No-break spaces at the ends of lines, as copied from a web page, are read as if
+// they were spaces, when the text can't be read as it is or has keys that begin
 // with one.
 //
 // Texts are UTF-8, with or without a byte order mark. Lines may end in \r\n;
@@ -89,7 +89,7 @@ func Parse(file string, data []byte) ([]*Resource, error) {
 	out, err := parseText(file, text)
 	if strings.Contains(text, noBreakSpace) && (err != nil || slices.ContainsFunc(out, oddlyKeyed)) {
 		// It can only mean one thing.
-		if again, err := parseText(file, plainIndents(text)); err == nil {
+		if again, err := parseText(file, plainEnds(text)); err == nil {
 			return again, nil
 		}
 	}
@@ -119,13 +119,19 @@ func oddKey(v any) bool {
 	return false
 }
 
-// plainIndents turns the no-break spaces in front of lines into spaces.
-func plainIndents(text string) string {
+// plainEnds turns the no-break spaces in front of lines into spaces, and takes
+// away those behind them.
+func plainEnds(text string) string {
+	const blanks = " " + noBreakSpace
 	var b strings.Builder
 	for line := range strings.Lines(text) {
-		rest := strings.TrimLeft(line, " "+noBreakSpace)
+		rest := strings.TrimLeft(line, blanks)
 		b.WriteString(strings.ReplaceAll(line[:len(line)-len(rest)], noBreakSpace, " "))
-		b.WriteString(rest)
+		body, ended := strings.CutSuffix(rest, "\n")
+		b.WriteString(strings.TrimRight(body, blanks))
+		if ended {
+			b.WriteByte('\n')
+		}
 	}
 	return b.String()
 }
