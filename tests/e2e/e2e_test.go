@@ -1,0 +1,159 @@
+//go:build e2e
+
+// Package e2e drives the program through the runners that people use: real
+// kustomize, real kpt, a real container engine and a real registry on
+// loopback. `make e2e` builds what it needs.
+package e2e
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/crane"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+var update = flag.Bool("update", false, "rewrite the expectations of the scripts")
+
+// kpt puts a registry of its own before names without a slash.
+const image = "localhost/oneloop:e2e"
+
+func TestScript(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := filepath.Join(root, "bin")
+	for _, program := range []string{"oneloop", "kustomize"} {
+		if _, err := os.Stat(filepath.Join(bin, program)); err != nil {
+			t.Fatalf("%v: run these tests with `make e2e`", err)
+		}
+	}
+	missing := map[string]error{"kpt": nil, "engine": nil}
+	_, missing["kpt"] = exec.LookPath("kpt")
+	missing["engine"] = buildImage(root)
+	for what, err := range missing {
+		switch {
+		case err == nil:
+		case slices.Contains(strings.Fields(os.Getenv("E2E_REQUIRE")), what):
+			t.Fatalf("no %s: %v", what, err)
+		default:
+			t.Logf("no %s: %v", what, err)
+		}
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "script",
+		UpdateScripts:       *update,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
+			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("ROOT", root)
+			env.Setenv("IMAGE", image)
+			env.Setenv("DOCKER_HOST", os.Getenv("DOCKER_HOST"))
+			return nil
+		},
+		Condition: func(cond string) (bool, error) {
+			err, known := missing[cond]
+			if !known {
+				return false, fmt.Errorf("unknown condition %q", cond)
+			}
+			return err == nil, nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"exits":    exits,
+			"registry": startRegistry,
+			"expand":   expand,
+		},
+	})
+}
+
+// buildImage builds the image when a container engine answers.
+func buildImage(root string) error {
+	out, err := exec.Command("docker", "version", "--format", "{{.Server.Version}}").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("docker version: %w: %s", err, strings.TrimSpace(string(out)))
+	}
+	build := exec.Command("make", "image", "IMAGE="+image)
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		panic(fmt.Sprintf("make image: %v\n%s", err, out)) // an engine that can't build is a fault, not a skip
+	}
+	return nil
+}
+
+// exits CODE PROGRAM [ARG]... runs a program and requires its exit code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM [ARG]...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, expected %d", got, want)
+	}
+}
+
+// expand FILE... replaces $NAME in files by the value from the environment.
+func expand(ts *testscript.TestScript, neg bool, args []string) {
+	for _, file := range args {
+		text := os.Expand(ts.ReadFile(file), ts.Getenv)
+		ts.Check(os.WriteFile(ts.MkAbs(file), []byte(text), 0o644))
+	}
+}
+
+// startRegistry starts a registry on loopback and pushes web:1, an index of two
+// platforms, and tool:2, a single image. It sets REGISTRY, WEB_DIGEST,
+// WEB_ARM64 and TOOL_DIGEST.
+func startRegistry(ts *testscript.TestScript, neg bool, args []string) {
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	ts.Defer(server.Close)
+	host := strings.TrimPrefix(server.URL, "http://")
+	platform := func(arch string) v1.Image {
+		img, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{OS: "linux", Architecture: arch})
+		ts.Check(err)
+		return img
+	}
+	index := mutate.AppendManifests(empty.Index,
+		mutate.IndexAddendum{Add: platform("amd64"), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "amd64"}}},
+		mutate.IndexAddendum{Add: platform("arm64"), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "arm64"}}},
+	)
+	web, err := name.ParseReference(host + "/web:1")
+	ts.Check(err)
+	ts.Check(remote.WriteIndex(web, index))
+	ts.Check(crane.Push(platform("amd64"), host+"/tool:2"))
+	digest := func(d interface{ Digest() (v1.Hash, error) }) string {
+		h, err := d.Digest()
+		ts.Check(err)
+		return h.String()
+	}
+	ts.Setenv("REGISTRY", host)
+	ts.Setenv("WEB_DIGEST", digest(index))
+	ts.Setenv("WEB_ARM64", digest(platform("arm64")))
+	ts.Setenv("TOOL_DIGEST", digest(platform("amd64")))
+}

@@ -1,0 +1,106 @@
+package tests
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
+
+	"github.com/oneloop-dev/oneloop/pkg/cli"
+)
+
+// render runs `oneloop render` in a folder and returns what it prints.
+func render(t *testing.T, dir string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	t.Chdir(dir)
+	var out, errs bytes.Buffer
+	code = cli.Main(append([]string{"render"}, args...), strings.NewReader(""), &out, &errs)
+	return out.String(), errs.String(), code
+}
+
+// objects reads manifests as values, by kind and name.
+func objects(t *testing.T, text string) map[string]any {
+	t.Helper()
+	out := map[string]any{}
+	for _, doc := range strings.Split(text, "\n---\n") {
+		var o struct {
+			Kind     string
+			Metadata struct{ Namespace, Name string }
+		}
+		var values any
+		if err := yaml.Unmarshal([]byte(doc), &o); err != nil {
+			t.Fatal(err)
+		}
+		if err := yaml.Unmarshal([]byte(doc), &values); err != nil {
+			t.Fatal(err)
+		}
+		out[o.Metadata.Namespace+"/"+o.Kind+"/"+o.Metadata.Name] = values
+	}
+	return out
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// TestArgocdDemo compares values, because the after.yaml of this example is
+// what kustomize prints, with its own order of keys. The end-to-end tests
+// compare the bytes.
+func TestArgocdDemo(t *testing.T) {
+	stdout, stderr, code := render(t, "../examples/argocd-demo",
+		"-p", "policies", "--lock", "images.lock.yaml", "base/web.yaml", "base/notifier.yaml")
+	if code != 0 || stderr != "" {
+		t.Fatalf("exit code %d, stderr %q", code, stderr)
+	}
+	if diff := cmp.Diff(objects(t, read(t, "after.yaml")), objects(t, stdout)); diff != "" {
+		t.Errorf("(-after.yaml +rendered)\n%s", diff)
+	}
+}
+
+func TestFluxPodinfo(t *testing.T) {
+	stdout, stderr, code := render(t, "../examples/flux-podinfo",
+		"-p", "policies", "--facts", "namespaces.yaml", "--lock", "images.lock.yaml", "apps")
+	if code != 0 || stderr != "" {
+		t.Fatalf("exit code %d, stderr %q", code, stderr)
+	}
+	if *update {
+		if err := os.WriteFile("after.yaml", []byte(stdout), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(read(t, "after.yaml"), stdout); diff != "" {
+		t.Errorf("(-after.yaml +rendered)\n%s", diff)
+	}
+}
+
+// TestExampleReadmesShowTheResult ties the READMEs to what happens: each shows a
+// line of the result.
+func TestExampleReadmesShowTheResult(t *testing.T) {
+	for _, example := range []string{"argocd-demo", "flux-podinfo"} {
+		dir := filepath.Join("../examples", example)
+		after := read(t, filepath.Join(dir, "after.yaml"))
+		shown := 0
+		for line := range strings.Lines(read(t, filepath.Join(dir, "README.md"))) {
+			added, ok := strings.CutPrefix(line, "+")
+			if !ok {
+				continue
+			}
+			shown++
+			if !strings.Contains(after, strings.TrimSpace(added)) {
+				t.Errorf("%s/README.md shows %q, which after.yaml does not hold", example, strings.TrimSpace(added))
+			}
+		}
+		if shown == 0 {
+			t.Errorf("%s/README.md shows no added line", example)
+		}
+	}
+}
