@@ -425,6 +425,9 @@ func (l *loop) run(s *scope, o resource.Object, list any, nesting int) (resource
 		if elements[i] == nil {
 			continue
 		}
+		if err := s.request.ctx.Err(); err != nil {
+			return nil, err
+		}
 		round := s.inner()
 		round.setElement(elements[i], i, nesting)
 		round.with(withoutGivenIn(s.request, l.context))

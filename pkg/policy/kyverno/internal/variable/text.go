@@ -12,10 +12,19 @@ import (
 )
 
 const (
-	maxText   = 4 << 20 // bytes of a text while variables are substituted in it
-	maxPasses = 1000    // over one text, as what was substituted brings in new variables
-	maxDepth  = 64      // of values that bring in values
+	maxText  = 2 << 20  // bytes of a text while variables are substituted in it
+	maxWork  = 16 << 20 // bytes searched for variables on behalf of one text
+	maxDepth = 64       // of values that bring in values
 )
+
+// A budget bounds what variables bring in that themselves bring in variables.
+type budget struct{ work, depth int }
+
+// spend reports whether the search of another text fits.
+func (b *budget) spend(text int) bool {
+	b.work += text + 256 // whatever its length, it costs something
+	return text <= maxText && b.work <= maxWork
+}
 
 // A span is a variable in a text, from its first to behind its last brace.
 type span struct{ start, end int }
@@ -168,18 +177,19 @@ func (t *text) compile(source string) (*Expression, error) {
 	return t.expressions.Compile(source)
 }
 
-func (t *text) resolve(s Scope) (any, error) { return t.resolveAt(s, 0) }
-
-func (t *text) resolveAt(s Scope, depth int) (any, error) {
+func (t *text) resolve(s Scope) (any, error) {
 	if t.parts == nil {
-		return t.substitute(s, t.raw, depth)
+		return t.substitute(s, t.raw, &budget{})
 	}
 	if len(t.parts) == 1 {
 		v, err := t.search(s, t.parts[0].expression)
 		if err != nil {
 			return nil, err
 		}
-		return t.inner(s, v, depth)
+		if !hasBraces(v) {
+			return v, nil
+		}
+		return t.inner(s, v, &budget{})
 	}
 	var b strings.Builder
 	again := false
@@ -200,15 +210,15 @@ func (t *text) resolveAt(s Scope, depth int) (any, error) {
 		b.WriteString(value)
 	}
 	if again && !t.shallow {
-		return t.substitute(s, b.String(), depth)
+		return t.substitute(s, b.String(), &budget{})
 	}
 	return unescape(b.String()), nil
 }
 
 // substitute replaces variables until there are none left.
-func (t *text) substitute(s Scope, value string, depth int) (any, error) {
-	for pass := 0; ; pass++ {
-		if pass >= maxPasses || len(value) > maxText {
+func (t *text) substitute(s Scope, value string, left *budget) (any, error) {
+	for {
+		if !left.spend(len(value)) {
 			return nil, t.endless()
 		}
 		spans := find(value)
@@ -230,7 +240,7 @@ func (t *text) substitute(s Scope, value string, depth int) (any, error) {
 				return nil, err
 			}
 			if v.start == 0 && v.end == len(value) {
-				return t.inner(s, found, depth)
+				return t.inner(s, found, left)
 			}
 			text, err := print(found, shallow)
 			if err != nil {
@@ -293,29 +303,33 @@ func print(v any, shallow bool) (string, error) {
 
 // inner substitutes the variables in the texts of a map or list that a
 // variable brought in. A text that it brought in is final.
-func (t *text) inner(s Scope, v any, depth int) (any, error) {
+func (t *text) inner(s Scope, v any, left *budget) (any, error) {
 	if _, ok := v.(string); ok || !hasBraces(v) {
 		return v, nil
 	}
-	if depth >= maxDepth {
+	if left.depth++; left.depth > maxDepth {
 		return nil, t.endless()
 	}
-	return t.within(s, v, t.place, depth+1)
+	defer func() { left.depth-- }()
+	return t.within(s, v, t.place, left)
 }
 
-func (t *text) within(s Scope, v any, place fieldpath.Path, depth int) (any, error) {
+func (t *text) within(s Scope, v any, place fieldpath.Path, left *budget) (any, error) {
 	if !hasBraces(v) {
 		return v, nil
+	}
+	if !left.spend(0) {
+		return nil, t.endless()
 	}
 	switch v := v.(type) {
 	case string:
 		inner := &text{raw: v, place: place, path: t.path, expressions: t.expressions}
-		return inner.substitute(s, v, depth)
+		return inner.substitute(s, v, left)
 	case []any:
 		out := make([]any, len(v))
 		for i := range v {
 			var err error
-			if out[i], err = t.within(s, v[i], place.Index(i), depth); err != nil {
+			if out[i], err = t.within(s, v[i], place.Index(i), left); err != nil {
 				return nil, err
 			}
 		}
@@ -323,7 +337,7 @@ func (t *text) within(s Scope, v any, place fieldpath.Path, depth int) (any, err
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for _, key := range slices.Sorted(maps.Keys(v)) {
-			name, err := t.within(s, key, place, depth)
+			name, err := t.within(s, key, place, left)
 			if err != nil {
 				return nil, err
 			}
@@ -333,7 +347,7 @@ func (t *text) within(s Scope, v any, place fieldpath.Path, depth int) (any, err
 			} else if !ok {
 				return nil, fmt.Errorf("the key %q: expected a text, found %s", key, kindOf(name))
 			}
-			if out[newKey], err = t.within(s, v[key], place.Key(key), depth); err != nil {
+			if out[newKey], err = t.within(s, v[key], place.Key(key), left); err != nil {
 				return nil, err
 			}
 		}

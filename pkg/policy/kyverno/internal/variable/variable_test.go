@@ -27,8 +27,8 @@ var data = map[string]any{
 	"a": "A", "n": int64(3), "f": 1.5, "nothing": nil, "yes": true, "empty": "",
 	"list": []any{"x", int64(1)}, "map": map[string]any{"k": "v<w>"},
 	"name": "a", "braces": "{{ a }}", "open": "{{", "close": "a }}", "escaped": `\{{ a }}`,
-	"deep":    map[string]any{"k {{ a }}": []any{"is {{ n }}", `\{{ a }}`}},
-	"self":    "{{ self }}!",
+	"deep": map[string]any{"k {{ a }}": []any{"is {{ n }}", `\{{ a }}`}},
+	"self": "{{ self }}!", "twice": "{{ twice }}{{ twice }} ", "tree": map[string]any{"a": "{{ tree }}", "b": "{{ tree }}"},
 	"request": map[string]any{"object": map[string]any{"here": "now", "l": []any{map[string]any{"x.y": "z"}}}, "oldObject": map[string]any{"here": "then"}},
 }
 
@@ -68,6 +68,8 @@ func TestResolve(t *testing.T) {
 		{map[string]any{"{{ nothing }}": "v"}, map[string]any{"{{ nothing }}": "v"}},
 		{map[string]any{"{{ n }}": "v"}, errors.New("expected a text, found the number 3")},
 		{"x{{ self }}", errors.New("without end")},
+		{"x{{ twice }}", errors.New("without end")},
+		{"{{ tree }}", errors.New("without end")},
 		{"{{ none }}", errors.New("variable {{ none }} is not set")},
 		{"{{ none || 'd' }}", "d"},
 		{"{{ {{ braces }} }}", errors.New("variable {{ A }} is not set")},
