@@ -191,6 +191,10 @@ func parallel(n int, f func(i int)) {
 	wg.Wait()
 }
 
+// maxWhole bounds what is read through yaml/v3, which takes a hundred times the
+// memory.
+const maxWhole = 4 * resource.MaxUnusual
+
 // readWhole reads a ResourceList through yaml/v3.
 func readWhole(text string) (list *ResourceList, err error) {
 	doc, err := decode(text)
@@ -263,6 +267,9 @@ func decode(text string) (doc *yaml.Node, err error) {
 			doc, err = nil, fmt.Errorf("standard input: malformed YAML: %v", p)
 		}
 	}()
+	if len(text) > maxWhole {
+		return nil, fmt.Errorf("standard input: the ResourceList has comments between items, anchors or other unusual YAML and is larger than the limit of %d MiB for such", maxWhole>>20)
+	}
 	dec := yaml.NewDecoder(strings.NewReader(text))
 	doc = new(yaml.Node)
 	if err := dec.Decode(doc); err != nil {

@@ -36,9 +36,12 @@ type Resource struct {
 	// firstLine is the line of the file that text starts at, behind what is
 	// glued to it; 0 when it is not known.
 	firstLine int
-	// glued is the length of what text has before its own: comments from
+	// before and after are what text has around its own: comments from
 	// documents that hold nothing else.
-	glued int
+	before, after string
+	// dedented is by how much the lines of text but the first were moved to the
+	// left.
+	dedented int
 	// start and end are where the text stood in the normalized file.
 	start, end int
 }
@@ -174,7 +177,7 @@ func (r *Resource) lineOf(n int) int {
 	if r.firstLine == 0 {
 		return 0
 	}
-	return r.firstLine + max(n-1-strings.Count(r.text[:r.glued], "\n"), 0)
+	return r.firstLine + max(n-1-strings.Count(r.before, "\n"), 0)
 }
 
 // nodeLine is Line for what the scanner does not read.
@@ -229,6 +232,12 @@ func (r *Resource) fault(err error) error {
 			n, _ := strconv.Atoi(m[1])
 			at.Line = r.lineOf(n)
 			text = strings.TrimPrefix(text, m[0])
+		} else if name, ok := strings.CutPrefix(text, "unknown anchor '"); ok {
+			// yaml/v3 does not tell where.
+			name, _, _ = strings.Cut(name, "'")
+			if i := strings.Index(r.text, "*"+name); i >= 0 {
+				at.Line = r.line(i)
+			}
 		}
 		err = errors.New(text)
 	}

@@ -40,6 +40,9 @@ func decodeDocument(text string) (doc *yaml.Node, err error) {
 			doc, err = nil, fmt.Errorf("malformed YAML: %v", p)
 		}
 	}()
+	if len(text) > MaxUnusual {
+		return nil, fmt.Errorf("the document has anchors, tags or other unusual YAML and is larger than the limit of %d MiB for such; split it", MaxUnusual>>20)
+	}
 	dec := yaml.NewDecoder(strings.NewReader(text))
 	doc = new(yaml.Node)
 	if err := dec.Decode(doc); err != nil {

@@ -18,6 +18,9 @@ import (
 const (
 	MaxInput    = 256 << 20 // bytes of one file or stream
 	MaxDocument = 64 << 20  // bytes of one document
+	// MaxUnusual is the limit for a document with anchors, tags or other YAML
+	// that manifests do without. Reading it takes a hundred times its size.
+	MaxUnusual = 16 << 20
 )
 
 // Text checks and normalizes the text of a file: it must be UTF-8 and within
@@ -206,7 +209,7 @@ func splitDocuments(file, text string) ([]*Resource, error) {
 		if blank > 0 {
 			r.text = strings.Repeat(" ", blank) + body[blank:]
 		}
-		r.text, r.glued, comments = comments+r.text, len(comments), ""
+		r.text, r.before, comments = comments+r.text, comments, ""
 		docs = append(docs, r)
 		return nil
 	}
@@ -259,6 +262,7 @@ func splitDocuments(file, text string) ([]*Resource, error) {
 			last.text += "\n"
 		}
 		last.text += comments
+		last.after = comments
 	}
 	return docs, nil
 }
@@ -436,14 +440,15 @@ func (r *Resource) listItems(t *tree, list int32) ([]*Resource, error) {
 		if t.nodes[list].style == flowStyle {
 			item.item = false
 			from, to = int(n.val), int(n.valEnd)
-			item.text = dedent(t.text[from:to], indentAt(t.text, to-1))
+			item.dedented = indentAt(t.text, to-1)
+			item.text = dedent(t.text[from:to], item.dedented)
 		} else {
 			if strings.Trim(t.text[strings.LastIndexByte(t.text[:n.start], '\n')+1:n.start], " ") != "" { // behind another dash
 				return nil, r.fault(&scanError{offset: from, message: "expected a manifest, found a list"})
 			}
 			item.text = t.text[from:to]
 		}
-		item.start, item.end = r.start+from-r.glued, r.start+to-r.glued
+		item.start, item.end = r.start+from-len(r.before), r.start+to-len(r.before)
 		item.firstLine = r.line(from)
 		rs, err := item.read()
 		if err != nil {

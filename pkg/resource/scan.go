@@ -84,7 +84,10 @@ type scanner struct {
 	err   *scanError
 	keys  map[int32]map[string]bool // of maps with many
 
-	// The line found by content.
+	// The line found by content, and from where: every level that ends there
+	// asks again.
+	found      bool
+	foundFrom  int
 	lineLead   int // start of the comments right above it
 	lineStart  int
 	lineIndent int
@@ -170,7 +173,7 @@ func (s *scanner) characters() bool {
 		if c < utf8.RuneSelf {
 			if c < ' ' && c != '\n' && c != '\t' || c == 0x7f {
 				s.pos = i
-				return s.beyond("a control character")
+				return s.malformed("control characters are not allowed; write them as escapes in double quotes")
 			}
 			i++
 			continue
@@ -209,6 +212,12 @@ func (s *scanner) addChild(parent, last int32) int32 {
 // content moves from the start of a line to the next line that holds more than
 // a comment, and reports whether there is one.
 func (s *scanner) content() bool {
+	from := s.pos
+	if s.found && from == s.foundFrom {
+		s.pos = s.lineStart
+		return true
+	}
+	s.found = false
 	t := s.text
 	lead := -1 // start of a run of comments
 	leadIndent := 0
@@ -252,6 +261,7 @@ func (s *scanner) content() bool {
 			if lead >= 0 && leadIndent == s.lineIndent {
 				s.lineLead = lead
 			}
+			s.found, s.foundFrom = true, from
 			return true
 		}
 	}
@@ -372,6 +382,7 @@ func (s *scanner) mapping(n int32, col int) bool {
 	t := s.text
 	m := &s.nodes[n]
 	m.kind, m.style, m.col, m.val = mapNode, blockStyle, int32(col), int32(s.pos)
+	var seen keys
 	last := int32(0)
 	lead := s.pos // of the first key, which may stand behind a dash
 	if s.pos == s.lineStart+s.lineIndent {
@@ -434,7 +445,7 @@ func (s *scanner) mapping(n int32, col int) bool {
 		if keyEnd != colon || keyEnd-start > 128 {
 			s.canonical = false
 		}
-		if s.duplicate(n, child, key) {
+		if seen.add(s, n, child, key) {
 			s.pos = start
 			return s.malformed(fmt.Sprintf("the key %q is there twice", key))
 		}
@@ -475,31 +486,34 @@ func (s *scanner) mapping(n int32, col int) bool {
 // fewKeys is up to how many keys looking through a map beats a set.
 const fewKeys = 32
 
-// duplicate reports whether parent has key already, which is that of self.
-func (s *scanner) duplicate(parent, self int32, key string) bool {
-	if set := s.keys[parent]; set != nil {
-		there := set[key]
-		set[key] = true
-		return there
-	}
-	n := 0
-	for c := s.nodes[parent].first; c != self; c = s.nodes[c].next {
-		if s.nodes[c].key == key {
-			return true
-		}
-		n++
-	}
-	if n >= fewKeys {
-		set := map[string]bool{key: true}
+// keys finds duplicates: by looking through the keys while a map is small,
+// which most are, and with a set from then on.
+type keys struct {
+	set map[string]struct{}
+}
+
+const smallMap = 24
+
+// add reports whether the map parent, whose newest child is self, has key
+// already.
+func (k *keys) add(s *scanner, parent, self int32, key string) (duplicate bool) {
+	if s.nodes[parent].size <= smallMap {
 		for c := s.nodes[parent].first; c != self; c = s.nodes[c].next {
-			set[s.nodes[c].key] = true
+			if s.nodes[c].key == key {
+				return true
+			}
 		}
-		if s.keys == nil {
-			s.keys = map[int32]map[string]bool{}
-		}
-		s.keys[parent] = set
+		return false
 	}
-	return false
+	if k.set == nil {
+		k.set = make(map[string]struct{}, 2*smallMap)
+		for c := s.nodes[parent].first; c != self; c = s.nodes[c].next {
+			k.set[s.nodes[c].key] = struct{}{}
+		}
+	}
+	_, duplicate = k.set[key]
+	k.set[key] = struct{}{}
+	return duplicate
 }
 
 // value reads what stands behind the colon of a key at column col.
@@ -742,6 +756,9 @@ func (s *scanner) scalar(n int32, parent int) bool {
 		s.pos = i
 		end, comment, ok := s.plainLine(i)
 		if !ok {
+			if s.err.malformed {
+				s.err.message = "the line is indented more than the lines it belongs to"
+			}
 			return false
 		}
 		s.nodes[n].style, s.nodes[n].valEnd = plainMulti, int32(end)
@@ -816,7 +833,7 @@ func (s *scanner) quoted(i, parent int) (end int, multi, ok bool) {
 			}
 			if k < len(t) && t[k] != '\n' && k-j-1 <= parent {
 				s.pos = i
-				return 0, false, s.beyond("a quoted scalar with lines that are indented too little")
+				return 0, false, s.malformed("a quoted scalar has no end")
 			}
 			j = k - 1
 		}
@@ -998,6 +1015,7 @@ func (s *scanner) flow(n int32) bool {
 			closing = '}'
 		}
 		s.pos++
+		var seen keys
 		last := int32(0)
 		for {
 			if !s.flowSpace() {
@@ -1011,7 +1029,7 @@ func (s *scanner) flow(n int32) bool {
 			child := s.addChild(n, last)
 			last = child
 			s.nodes[child].lead, s.nodes[child].start, s.nodes[child].sep = int32(s.pos), int32(s.pos), int32(s.pos)
-			if c == '{' && !s.flowKey(n, child) {
+			if c == '{' && !s.flowKey(n, child, &seen) {
 				return false
 			}
 			if !s.flow(child) {
@@ -1056,7 +1074,7 @@ func (s *scanner) flow(n int32) bool {
 }
 
 // flowKey reads the key of a flow map, its colon, and the space behind it.
-func (s *scanner) flowKey(parent, n int32) bool {
+func (s *scanner) flowKey(parent, n int32, seen *keys) bool {
 	t := s.text
 	start := s.pos
 	var key string
@@ -1097,7 +1115,7 @@ func (s *scanner) flowKey(parent, n int32) bool {
 	if s.pos == len(t) || t[s.pos] != ':' {
 		return s.beyond("a key without a value")
 	}
-	if s.duplicate(parent, n, key) {
+	if seen.add(s, parent, n, key) {
 		s.pos = start
 		return s.malformed(fmt.Sprintf("the key %q is there twice", key))
 	}
@@ -1150,7 +1168,11 @@ func (s *scanner) flowPlain(i int) (end int, ok bool) {
 			for k < len(t) && (t[k] == ' ' || t[k] == '\n') {
 				k++
 			}
-			if c == '\n' && k < len(t) && (t[k] == ',' || t[k] == ']' || t[k] == '}') {
+			if c == '\n' && k == len(t) {
+				s.pos = i
+				return 0, s.malformed("a flow collection has no end")
+			}
+			if c == '\n' && (t[k] == ',' || t[k] == ']' || t[k] == '}') {
 				return end, true
 			}
 			return 0, s.beyond("an unusual scalar in a flow collection")
