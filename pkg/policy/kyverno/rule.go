@@ -123,6 +123,9 @@ func (r *rule) skipped(message string) policy.Result {
 // admit loads the context of a rule that matched and checks preconditions and
 // exceptions. The scope is nil when the result says how the rule ended.
 func (r *rule) admit(req *request, o resource.Object) (*scope, policy.Result) {
+	if r.fixed() {
+		return &scope{request: req}, policy.Result{}
+	}
 	s := req.scope(o)
 	entries := r.context
 	if values, ok := ruleValues(req, r); ok {
@@ -160,6 +163,12 @@ func (r *rule) admit(req *request, o resource.Object) (*scope, policy.Result) {
 		return nil, r.skipped("rule is skipped due to policy exceptions " + strings.Join(names, ", "))
 	}
 	return s, policy.Result{}
+}
+
+// fixed reports whether the rule evaluates no expression at all.
+func (r *rule) fixed() bool {
+	return r.patch != nil && r.patch.merge.Static() && r.patch.operations.Static() &&
+		r.rest == nil && r.preconditions == nil && len(r.exceptions) == 0
 }
 
 // ruleValues returns what Values files give to a rule. A value for a rule
