@@ -29,17 +29,17 @@ func New(o Object) (*Resource, error) {
 // with a line break. It is what was read, byte for byte, unless Update changed
 // it; an item of a list is moved to column 0.
 func (r *Resource) AppendYAML(dst []byte) ([]byte, error) {
-	if !r.item {
+	if !r.item && !strings.HasPrefix(r.text, "---") {
 		dst = append(dst, r.text...)
 		if !strings.HasSuffix(r.text, "\n") {
 			dst = append(dst, '\n')
 		}
 		return dst, nil
 	}
-	if r.simple {
+	if r.item && r.simple {
 		return appendDedented(dst, r.text), nil
 	}
-	n, err := decodeNode(r.text, true)
+	n, err := decodeNode(r.text, r.item)
 	if err != nil {
 		return nil, r.fault(err)
 	}

@@ -68,8 +68,13 @@ func (r *Resource) ownText(file string) (string, error) {
 	if !before || !after {
 		return "", errors.New("the comments of the documents around it got mixed up with it")
 	}
-	if strings.HasPrefix(old, "---") && strings.HasPrefix(own, "   ") {
-		own = "---" + own[3:] // the document starts on the line of its marker
+	if strings.HasPrefix(old, "---") && !strings.HasPrefix(own, "---") {
+		// The document starts on the line of its marker.
+		if strings.HasPrefix(own, "   ") {
+			own = "---" + own[3:]
+		} else {
+			own = "---\n" + own
+		}
 	}
 	if r.dedented > 0 {
 		own = strings.TrimSuffix(own, "\n")

@@ -233,8 +233,11 @@ func splitDocuments(file, text string) ([]*Resource, error) {
 			start, line, blank = next, n+1, 0
 			if rest := strings.TrimLeft(l[3:], " \t\n"); rest != "" {
 				start, line = i, n // the document starts on this line
-				if blank = 3; rest[0] == '#' {
-					start, blank = next-len(rest), 0
+				switch rest[0] {
+				case '#':
+					start = next - len(rest)
+				case '{', '[':
+					blank = 3
 				}
 			}
 		case isMarker(l, "..."):

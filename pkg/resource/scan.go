@@ -122,6 +122,9 @@ func (s *scanner) document(item bool) bool {
 	if !s.characters() {
 		return false
 	}
+	if strings.HasPrefix(s.text, "---") {
+		return s.beyond("a document that starts on the line of its marker")
+	}
 	root := s.add()
 	if !s.content() {
 		return s.beyond("an empty document")

@@ -134,7 +134,9 @@ func checkUpdate(t *testing.T, text string, seed uint64) {
 	if simple && !r.spliceable(text, before, after) {
 		t.Fatalf("the edit of what the scanner reads needed yaml/v3\nbefore %q\nafter  %q", text, r.text)
 	}
-	if simple || !bareTag.MatchString(text) {
+	// Merge keys may bring two keys that only differ in type, of which
+	// sigs.k8s.io/yaml takes either.
+	if simple || !bareTag.MatchString(text) && !strings.Contains(text, "<<") {
 		checkReferences(t, r.text, after)
 	}
 	once := r.text
