@@ -11,6 +11,7 @@ import (
 
 	"github.com/oneloop-dev/oneloop/pkg/expr/jmespath"
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
+	"github.com/oneloop-dev/oneloop/pkg/digest"
 	"github.com/oneloop-dev/oneloop/pkg/image"
 	"github.com/oneloop-dev/oneloop/pkg/patch/jsonpatch"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
@@ -98,8 +99,12 @@ func (p *program) run(ctx context.Context, in policy.Input, do func(*request, *r
 	return all, ctx.Err()
 }
 
-// failed is the result of a rule that could not be evaluated.
+// failed is the result of a rule that could not be evaluated. One that needed a
+// digest, in a run that leaves tags as they are, is skipped.
 func (r *rule) failed(req *request, err error) policy.Result {
+	if errors.Is(err, digest.ErrOff) {
+		return r.skipped(err.Error())
+	}
 	return policy.Result{Rule: r.spec.Name, Outcome: policy.Failed, Message: err.Error(), Err: r.error(req, err)}
 }
 
