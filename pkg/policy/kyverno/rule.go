@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/oneloop-dev/oneloop/pkg/digest"
 	"github.com/oneloop-dev/oneloop/pkg/expr/jmespath"
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
-	"github.com/oneloop-dev/oneloop/pkg/digest"
 	"github.com/oneloop-dev/oneloop/pkg/image"
 	"github.com/oneloop-dev/oneloop/pkg/patch/jsonpatch"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
