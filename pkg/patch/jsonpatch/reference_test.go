@@ -181,7 +181,7 @@ func compare(t *testing.T, object map[string]any, operations []any) (wantErr err
 
 func TestApplyEqualsLibrary(t *testing.T) {
 	failed := 0
-	const pairs = 60_000
+	const pairs = 15_000
 	for i := range pairs {
 		g := generator{rand.New(rand.NewPCG(1, uint64(i)))}
 		object := map[string]any{"a": g.value(3), "b": g.value(3), g.key(): g.value(2)}

@@ -174,7 +174,7 @@ func (g *generator) resemble(object, other any, anchors float64, modifiers ...st
 			}
 			v := g.resemble(from[key], both[key], anchors, modifiers...)
 			name := key
-			if g.chance(0.05) {
+			if g.lists == 0 && g.chance(0.08) {
 				name = pick(g, key[:1]+"*", "*", key[:len(key)-1]+"?")
 			}
 			p := anchors
@@ -186,9 +186,9 @@ func (g *generator) resemble(object, other any, anchors float64, modifiers ...st
 				if g.chance(0.02) {
 					name = " " + name
 				}
-				// A field given twice, with an anchor and without: within lists
-				// Kyverno takes the first, or fails, depending on what the
-				// merge of the other elements does to the element.
+				// A field given twice, with an anchor and without. Not within
+				// lists: there Kyverno takes the first, or fails, depending
+				// on what the merge of the other elements does to the element.
 				if g.lists == 0 && g.chance(0.03) {
 					out[key] = g.scalar()
 				}
@@ -225,7 +225,7 @@ func (g *generator) resemble(object, other any, anchors float64, modifiers ...st
 }
 
 var operands = []string{"a", "b", "nginx:*", "*", "?", "", "?*", "web-1", "web-*", "*:latest", "0", "1", "3", "80", "1000", "1.5", "-1", "+2", "1e3", "10Mi", "1Gi", "512Mi", "0.5",
-	"100m", "1h", "90m", "1h30m", "2s", "1µs", "m", "k", "E", "Ki", "h", "true", "false", "null", "9223372036854775808", ".5", "5.", "1.G", "--1", "1-", "é", "\n", "1 0"}
+	"100m", "1h", "90m", "1h30m", "2s", "1µs", "m", "k", "E", "Ki", "h", "true", "false", "null", "4294", ".5", "5.", "1.G", "--1", "1-", "é", "\n", "1 0"}
 
 // matchPattern makes a pattern for a scalar.
 func (g *generator) matchPattern() any {

@@ -68,7 +68,7 @@ func plain(t *testing.T, v any) any {
 }
 
 func TestMergeEqualsKustomize(t *testing.T) {
-	pairs := 40_000
+	pairs := 20_000
 	if s := os.Getenv("PAIRS"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil {

@@ -12,20 +12,8 @@ import (
 // with it all maps that are empty. A condition at the root that has more than
 // conditions in it stays, under the key with its parentheses.
 func deleteConditions(root *node) error {
-	for i := 0; i < len(root.fields); {
-		f := root.fields[i]
-		a, ok := pattern.ParseAnchor(f.key)
-		empty, err := deleteAnchors(f.value, ok && a.Holds())
-		if err != nil {
-			return under(fieldpath.Key(f.key), err)
-		}
-		if empty {
-			root.fields = slices.Delete(root.fields, i, i+1)
-		} else {
-			i++
-		}
-	}
-	return nil
+	_, err := deleteFields(root, true)
+	return err
 }
 
 // deleteAnchors deletes conditions from n and reports whether nothing else was
@@ -64,19 +52,33 @@ func deleteInMap(n *node) (bool, error) {
 			n.rename(a.String(), a.Key)
 		}
 	}
+	return deleteFields(n, false)
+}
+
+// deleteFields deletes anchors from the values of all fields, and the fields
+// that had nothing else. It reports whether that was each of them. Of two
+// fields with one name, it goes over the first twice.
+func deleteFields(n *node, root bool) (bool, error) {
+	all := true
 	for i := 0; i < len(n.fields); {
-		f := n.fields[i]
-		empty, err := deleteAnchors(f.value, false)
+		key := n.fields[i].key
+		scalars := false
+		if root {
+			a, ok := pattern.ParseAnchor(key)
+			scalars = ok && a.Holds()
+		}
+		empty, err := deleteAnchors(n.get(key), scalars)
 		if err != nil {
-			return false, under(fieldpath.Key(f.key), err)
+			return false, under(fieldpath.Key(key), err)
 		}
 		if empty {
-			n.fields = slices.Delete(n.fields, i, i+1)
+			n.remove(key)
 		} else {
+			all = false
 			i++
 		}
 	}
-	return len(n.fields) == 0, nil
+	return all, nil
 }
 
 // deleteInList deletes the elements with anchors, and those that are empty.

@@ -220,16 +220,16 @@ func (n *node) has(want func(pattern.Anchor) bool) bool {
 
 var errTwice = errors.New("the patch sets the field twice, with an anchor and without; remove one of them")
 
-// plain makes n a plain value. Of two fields with one name, the first counts if
-// there is a map in the object, whose value at this place is object. Otherwise
-// that is an error.
+// plain makes n a plain value. object is what the object has at its place. Of
+// two fields with one name the first counts if there is a map in the object.
+// Otherwise that is an error, unless the first is null and only deletes itself.
 func (n *node) plain(object any) (any, error) {
 	switch n.kind {
 	case mapping:
 		o, exists := object.(map[string]any)
 		out := make(map[string]any, len(n.fields))
 		for _, f := range n.fields {
-			if _, ok := out[f.key]; ok {
+			if first, ok := out[f.key]; ok && (exists || first != nil) {
 				if !exists {
 					return nil, under(fieldpath.Key(f.key), errTwice)
 				}

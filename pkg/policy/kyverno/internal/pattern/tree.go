@@ -273,9 +273,9 @@ func matchEach(n int, match func(int) verdict) verdict {
 }
 
 // expandMetadata replaces wildcards in the keys of the labels and annotations
-// of a pattern by the first key, in the order of the keys, that the object
-// has for them. (Kyverno takes any.) As in Kyverno, values that are not strings
-// are left out of the pattern by it.
+// of a pattern by the first key, in the order of the keys, that the object has
+// for them. (Kyverno takes any, so its result may change from run to run.) As
+// in Kyverno, values that are not strings are left out of the pattern by it.
 func expandMetadata(pattern, object map[string]any) {
 	_, m := lookup(pattern, "metadata")
 	meta, ok := m.(map[string]any)
@@ -313,8 +313,9 @@ func lookup(m map[string]any, key string) (string, any) {
 
 func expandKeys(patterns, values map[string]any) map[string]any {
 	out := map[string]any{}
-	for key, v := range patterns {
-		if _, ok := v.(string); !ok {
+	for _, key := range slices.Sorted(maps.Keys(patterns)) {
+		v, ok := patterns[key].(string)
+		if !ok {
 			continue
 		}
 		if strings.ContainsAny(key, "*?") {
