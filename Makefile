@@ -10,7 +10,7 @@ GOBUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false
 LDFLAGS = -s -w -buildid= -X github.com/oneloop-dev/oneloop/pkg/cli.Version=$(VERSION)
 TALLY   = go run ./tests/tools/tally
 
-.PHONY: build test race e2e conformance bench lint generate demo image clean
+.PHONY: build test race e2e differential conformance bench lint generate demo image clean
 build:
 	$(GOBUILD) -ldflags '$(LDFLAGS)' -o bin/oneloop ./fn/oneloop
 
@@ -25,6 +25,10 @@ demo: build bin/kustomize
 
 e2e: build bin/kustomize
 	$(TALLY) -count=1 -tags=e2e ./tests/e2e
+
+# Beside the upstream code, on random input; modules of their own.
+differential:
+	for dir in tests/differential/*/; do (cd $$dir && go test ./...) || exit 1; done
 
 conformance: build
 	go run ./tests/conformance -corpus '$(CORPUS)' -floor tests/conformance/floor.txt bin/oneloop
