@@ -103,12 +103,9 @@ func (r *Resource) object() (Object, error) {
 	if r.simple {
 		t := trees.Get().(*tree)
 		defer trees.Put(t)
-		if scanErr := t.scanDocument(r.text, r.item); scanErr != nil {
-			return nil, r.fault(scanErr)
-		}
-		root := int32(0)
-		if r.item {
-			root = t.nodes[0].first
+		root, scanErr := r.scan(t)
+		if scanErr != nil {
+			return nil, scanErr
 		}
 		v, err = t.object(root)
 	} else {

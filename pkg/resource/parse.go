@@ -425,7 +425,7 @@ func isList(t *tree, root int32) bool {
 
 // readScanned finishes a resource whose text is in t.
 func (r *Resource) readScanned(t *tree, root int32) ([]*Resource, error) {
-	r.simple, r.canonical = true, t.canonical
+	r.simple, r.canonical = true, t.canonical && !t.emptyMetadata(root)
 	r.identify(t, root)
 	if isList(t, root) {
 		return r.listItems(t, t.child(root, "items"))

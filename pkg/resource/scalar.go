@@ -92,7 +92,7 @@ func number(s string) any {
 	case "-.inf", "-.Inf", "-.INF":
 		return math.Inf(-1)
 	}
-	if isTimestamp(s) {
+	if !numeric(s) || isTimestamp(s) {
 		return s
 	}
 	plain := strings.ReplaceAll(s, "_", "")
@@ -120,6 +120,20 @@ func number(s string) any {
 		}
 	}
 	return s
+}
+
+// numeric reports whether s has only characters that numbers may have; most
+// texts that start with a digit, such as quantities, do not.
+func numeric(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= '0' && c <= '9', c >= 'a' && c <= 'f', c >= 'A' && c <= 'F',
+			c == '.', c == '_', c == '-', c == '+', c == 'x', c == 'X', c == 'o', c == 'O':
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // isFloat matches [-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?

@@ -19,17 +19,52 @@ import (
 //
 // The result is read again and compared with after before it counts.
 func (r *Resource) Update(after Object) error {
-	before, err := r.object()
+	if !r.simple {
+		before, err := r.object()
+		if err != nil {
+			return err
+		}
+		return r.update(nil, before, after)
+	}
+	t := trees.Get().(*tree)
+	defer trees.Put(t)
+	root, err := r.scan(t)
 	if err != nil {
 		return err
 	}
+	before, err := t.object(root)
+	if err != nil {
+		return r.fault(err)
+	}
+	return r.update(t, before.(map[string]any), after)
+}
+
+// scan reads the text of r into t, and returns the root of the manifest.
+func (r *Resource) scan(t *tree) (root int32, err error) {
+	if scanErr := t.scanDocument(r.text, r.item); scanErr != nil {
+		return 0, r.fault(scanErr)
+	}
+	return t.root(r.item), nil
+}
+
+// root returns the map that a text is about.
+func (t *tree) root(item bool) int32 {
+	if item {
+		return t.nodes[0].first
+	}
+	return 0
+}
+
+// update is Update once the present values are known, and the tree of the
+// text, which is nil when the scanner can't read it.
+func (r *Resource) update(t *tree, before, after Object) error {
 	if r.function {
 		after = keepRunnerAnnotations(before, after)
 	}
 	if equal(before, after) {
 		return nil
 	}
-	text, err := r.edited(before, after)
+	text, err := r.edited(t, before, after)
 	if err != nil {
 		return fmt.Errorf("%s: %s: writing the changes: %w", r.origin, r.id, err)
 	}
@@ -38,12 +73,12 @@ func (r *Resource) Update(after Object) error {
 }
 
 // edited returns the new text, and sets simple and canonical for it.
-func (r *Resource) edited(before, after Object) (string, error) {
+func (r *Resource) edited(t *tree, before, after Object) (string, error) {
 	for _, tidy := range []bool{false, true} {
-		if !r.simple {
+		if t == nil {
 			break
 		}
-		text, err := r.spliced(before, after, tidy)
+		text, err := t.spliced(r.item, before, after, tidy)
 		var invalid *valueError
 		if errors.As(err, &invalid) {
 			return "", err
@@ -68,15 +103,12 @@ func (r *Resource) says(text string, want Object) bool {
 	t := trees.Get().(*tree)
 	defer trees.Put(t)
 	if t.scanDocument(text, r.item) == nil {
-		root := int32(0)
-		if r.item {
-			root = t.nodes[0].first
-		}
-		got, err := t.object(root)
-		if err != nil || !equal(got, want) {
+		root := t.root(r.item)
+		if !t.says(root, want) {
 			return false
 		}
-		r.simple, r.canonical = true, t.canonical
+		r.simple = true
+		r.canonical = t.canonical && !t.emptyMetadata(root)
 		return true
 	}
 	n, err := decodeNode(text, r.item)
@@ -91,20 +123,50 @@ func (r *Resource) says(text string, want Object) bool {
 	return true
 }
 
+// says reports whether the node i has the value want.
+func (t *tree) says(i int32, want any) bool {
+	n := &t.nodes[i]
+	switch n.kind {
+	case mapNode:
+		m, ok := want.(map[string]any)
+		if !ok || len(m) != int(n.size) {
+			return false
+		}
+		for c := n.first; c != 0; c = t.nodes[c].next {
+			v, ok := m[t.nodes[c].key]
+			if !ok || !t.says(c, v) {
+				return false
+			}
+		}
+		return true
+	case listNode:
+		l, ok := want.([]any)
+		if !ok || len(l) != int(n.size) {
+			return false
+		}
+		c := n.first
+		for _, v := range l {
+			if !t.says(c, v) {
+				return false
+			}
+			c = t.nodes[c].next
+		}
+		return true
+	}
+	if n.style == plainStyle || n.style == absentStyle {
+		v, err := t.object(i)
+		return err == nil && equal(v, want)
+	}
+	s, ok := want.(string)
+	return ok && t.stringValue(n) == s
+}
+
 // spliced makes the new text from pieces of the old one. With tidy set,
-// comments and blank lines that stand far to the right move to the left, so
-// that they can't become part of a new block of text above them.
-func (r *Resource) spliced(before, after Object, tidy bool) (string, error) {
-	t := trees.Get().(*tree)
-	defer trees.Put(t)
-	if err := t.scanDocument(r.text, r.item); err != nil {
-		return "", err
-	}
+// blank lines between the pieces go and comments that stand far to the right
+// move to the left, so that they can't become part of a block of text above.
+func (t *tree) spliced(item bool, before, after Object, tidy bool) (string, error) {
 	s := splicer{tree: t, layout: t.layout(), tidy: tidy, out: make([]byte, 0, len(t.text)+256)}
-	root := int32(0)
-	if r.item {
-		root = t.nodes[0].first
-	}
+	root := t.root(item)
 	n := &t.nodes[root]
 	if n.style == flowStyle {
 		s.layout.json = json.Valid([]byte(t.text))
@@ -173,11 +235,10 @@ func (s *splicer) between(lines string, col int) {
 		return
 	}
 	for line := range strings.Lines(lines) {
-		trimmed := strings.TrimLeft(line, " ")
-		if trimmed != "" && trimmed[0] == '#' {
+		if trimmed := strings.TrimLeft(line, " "); trimmed != "" && trimmed[0] == '#' {
 			s.out = appendSpaces(s.out, min(col, len(line)-len(trimmed)))
+			s.out = append(s.out, trimmed...)
 		}
-		s.out = append(s.out, trimmed...)
 	}
 }
 

@@ -150,9 +150,12 @@ func checkUpdate(t *testing.T, text string, seed uint64) {
 
 // spliceable reports whether the edit worked without yaml/v3.
 func (r *Resource) spliceable(text string, before, after Object) bool {
-	probe := &Resource{text: text, simple: true}
+	var t tree
+	if t.scanDocument(text, false) != nil {
+		return false
+	}
 	for _, tidy := range []bool{false, true} {
-		if out, err := probe.spliced(before, after, tidy); err == nil && out == r.text {
+		if out, err := t.spliced(false, before, after, tidy); err == nil && out == r.text {
 			return true
 		}
 	}
