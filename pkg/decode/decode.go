@@ -143,7 +143,7 @@ func (d *decoder) decode(value any, v reflect.Value) {
 		}
 		d.mismatch("true or false", value)
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		d.integer(value, v, func(i int64) bool {
+		d.integer(value, func(i int64) bool {
 			if v.OverflowInt(i) {
 				return false
 			}
@@ -151,7 +151,7 @@ func (d *decoder) decode(value any, v reflect.Value) {
 			return true
 		})
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		d.integer(value, v, func(i int64) bool {
+		d.integer(value, func(i int64) bool {
 			if i < 0 || v.OverflowUint(uint64(i)) {
 				return false
 			}
@@ -172,7 +172,7 @@ func (d *decoder) decode(value any, v reflect.Value) {
 	}
 }
 
-func (d *decoder) integer(value any, v reflect.Value, set func(int64) bool) {
+func (d *decoder) integer(value any, set func(int64) bool) {
 	i, ok := value.(int64)
 	if f, isFloat := value.(float64); isFloat && f == math.Trunc(f) && math.Abs(f) < 1<<63 {
 		i, ok = int64(f), true

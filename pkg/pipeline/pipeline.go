@@ -77,12 +77,12 @@ func Apply(ctx context.Context, resources []*resource.Resource, opts Options) ([
 	for i := range slots {
 		entries = append(entries, slots[i]...)
 	}
-	return entries, first(errs, ctx)
+	return entries, first(ctx, errs)
 }
 
 // first returns the fault that cancelled the others rather than one of the
 // cancellations, so that two runs report the same.
-func first(errs []error, ctx context.Context) error {
+func first(ctx context.Context, errs []error) error {
 	for _, err := range errs {
 		if err != nil && !errors.Is(err, context.Canceled) {
 			return err

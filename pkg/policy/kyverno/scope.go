@@ -225,15 +225,14 @@ func (s *scope) inner() *scope {
 }
 
 // with adds context entries to a new scope.
-func (s *scope) with(entries []*entry) *scope {
+func (s *scope) with(entries []*entry) {
 	if len(entries) == 0 {
-		return s
+		return
 	}
 	s.entries = make([]*deferred, len(entries))
 	for i, e := range entries {
 		s.entries[i] = &deferred{entry: e}
 	}
-	return s
 }
 
 // setObject makes o the object that expressions see from now on.
@@ -341,7 +340,7 @@ func (s *scope) load(at *scope, e *variable.Expression) error {
 			v, err := d.entry.load(view)
 			if jmespath.IsNotFound(err) {
 				// The variable that needs the entry is there all the same.
-				return fmt.Errorf("context entry %q: %v; add a default to it", d.entry.name, err)
+				return fmt.Errorf("context entry %q: %v; add a default to it", d.entry.name, err) //nolint:errorlint // not wrapped: see above
 			}
 			if err != nil {
 				return fmt.Errorf("context entry %q: %w", d.entry.name, err)
