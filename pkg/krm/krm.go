@@ -36,8 +36,8 @@ var versions = []string{"config.kubernetes.io/v1", "config.kubernetes.io/v1beta1
 // otherwise internal.config.kubernetes.io/path or config.kubernetes.io/path,
 // unless the item has a kustomize.config.k8s.io/id. Kustomize gives each item
 // that a function returns an invented path (deployment_web.yaml), so what its
-// later functions see is no file. An item without a file has the line in the
-// stream, and "-" as its file.
+// later functions see is no file. An item without a file has no Origin: lines
+// of the stream mean nothing to those who did not write it.
 func Read(data []byte) (*ResourceList, error) {
 	text, err := resource.Text("-", data)
 	if err != nil {
@@ -61,9 +61,7 @@ func Read(data []byte) (*ResourceList, error) {
 			}
 			return nil, fmt.Errorf("%s: items[%d]: expected a Kubernetes manifest, but %s is missing", item.Origin(), i, missing)
 		}
-		if file := sourceFile(item); file != "" {
-			item.SetOrigin(resource.Origin{File: file})
-		}
+		item.SetOrigin(resource.Origin{File: sourceFile(item)})
 	}
 	if fc := list.FunctionConfig; fc != nil {
 		file := sourceFile(fc)

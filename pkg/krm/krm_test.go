@@ -253,7 +253,7 @@ func TestRunnerAnnotations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantOrigins := []string{"-:4", "b.yaml", "base/c.yaml", "-:30"}
+	wantOrigins := []string{"", "b.yaml", "base/c.yaml", ""}
 	wantMeta := []map[string]any{
 		{"name": "a"}, {"name": "b", "annotations": map[string]any{"team": "shop"}}, {"name": "c"}, {"name": "d"},
 	}

@@ -4,43 +4,47 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
 // A Result is one finding of a function, as in the KRM functions
 // specification.
 type Result struct {
-	Message     string            `json:"message" yaml:"message"`
-	Severity    string            `json:"severity,omitempty" yaml:"severity,omitempty"` // error, warning or info
-	ResourceRef *ResourceRef      `json:"resourceRef,omitempty" yaml:"resourceRef,omitempty"`
-	Field       *Field            `json:"field,omitempty" yaml:"field,omitempty"`
-	File        *File             `json:"file,omitempty" yaml:"file,omitempty"`
-	Tags        map[string]string `json:"tags,omitempty" yaml:"tags,omitempty"`
+	Message     string            `json:"message"`
+	Severity    string            `json:"severity,omitempty"` // error, warning or info
+	ResourceRef *ResourceRef      `json:"resourceRef,omitempty"`
+	Field       *Field            `json:"field,omitempty"`
+	File        *File             `json:"file,omitempty"`
+	Tags        map[string]string `json:"tags,omitempty"`
 }
 
 // A ResourceRef names the resource that a result is about.
 type ResourceRef struct {
-	APIVersion string `json:"apiVersion" yaml:"apiVersion"`
-	Kind       string `json:"kind" yaml:"kind"`
-	Namespace  string `json:"namespace,omitempty" yaml:"namespace,omitempty"`
-	Name       string `json:"name" yaml:"name"`
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Namespace  string `json:"namespace,omitempty"`
+	Name       string `json:"name"`
 }
 
 // A Field is the place that a result is about. Values are plain JSON values;
 // nil means that there is none.
 type Field struct {
-	Path          string `json:"path" yaml:"path"`
-	CurrentValue  any    `json:"currentValue,omitempty" yaml:"currentValue,omitempty"`
-	ProposedValue any    `json:"proposedValue,omitempty" yaml:"proposedValue,omitempty"`
+	Path          string `json:"path"`
+	CurrentValue  any    `json:"currentValue,omitempty"`
+	ProposedValue any    `json:"proposedValue,omitempty"`
 }
 
 // A File is the file that a result is about: a path with slashes, relative to
 // the package, and the index of the document in it.
 type File struct {
-	Path  string `json:"path" yaml:"path"`
-	Index int    `json:"index,omitempty" yaml:"index,omitempty"`
+	Path  string `json:"path"`
+	Index int    `json:"index,omitempty"`
 }
 
 // chunk is how many items are written at a time: enough to keep all processors
@@ -87,14 +91,66 @@ func (l *ResourceList) Write(w io.Writer, results []Result) error {
 		buf.WriteString("results:\n")
 	}
 	for i := range results {
-		// One by one: the encoder needs memory for all it has seen.
-		if text, err = encode([]Result{results[i]}); err != nil {
+		if text, err = results[i].append(text[:0]); err != nil {
 			return fmt.Errorf("results[%d]: %w", i, err)
 		}
 		buf.Write(text)
 	}
 	_, err = buf.WriteTo(w)
 	return err
+}
+
+// append writes a result as an element of the list. The fields come in the
+// order of the specification.
+func (r *Result) append(b []byte) ([]byte, error) {
+	var err error
+	value := func(indent, key string, v any) {
+		if err == nil && v != nil {
+			b = append(b, indent...)
+			b = append(b, key...)
+			b = append(b, ':')
+			b, err = resource.AppendValue(b, v, len(indent))
+		}
+	}
+	field := func(indent, key, text string) {
+		if text != "" {
+			value(indent, key, text)
+		}
+	}
+	b = append(b, "- message:"...)
+	b, err = resource.AppendValue(b, r.Message, 2)
+	field("  ", "severity", r.Severity)
+	if ref := r.ResourceRef; ref != nil {
+		b = append(b, "  resourceRef:\n"...)
+		field("    ", "apiVersion", ref.APIVersion)
+		field("    ", "kind", ref.Kind)
+		field("    ", "namespace", ref.Namespace)
+		field("    ", "name", ref.Name)
+	}
+	if f := r.Field; f != nil {
+		b = append(b, "  field:\n"...)
+		field("    ", "path", f.Path)
+		value("    ", "currentValue", f.CurrentValue)
+		value("    ", "proposedValue", f.ProposedValue)
+	}
+	if f := r.File; f != nil {
+		b = append(b, "  file:\n"...)
+		field("    ", "path", f.Path)
+		if f.Index != 0 {
+			value("    ", "index", int64(f.Index))
+		}
+	}
+	if len(r.Tags) > 0 {
+		b = append(b, "  tags:\n"...)
+		for _, k := range slices.Sorted(maps.Keys(r.Tags)) {
+			b = resource.AppendKey(append(b, "    "...), k)
+			b = append(b, ':')
+			if b, err = resource.AppendValue(b, r.Tags[k], 4); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return b, err
 }
 
 // encode writes a section as kyaml does, with its key.

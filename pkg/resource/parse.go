@@ -365,7 +365,7 @@ func (r *Resource) fromNode(n *yaml.Node) ([]*Resource, error) {
 	}
 	r.identifyObject(o)
 	if items, ok := o["items"].([]any); ok && listKind(r.id.Kind) {
-		return r.nodeItems(n, items)
+		return r.nodeItems(items)
 	}
 	return []*Resource{r}, nil
 }
@@ -488,7 +488,7 @@ func dedent(text string, n int) string {
 
 // nodeItems is listItems for what the scanner can't read: each item is written
 // anew, with its aliases resolved.
-func (r *Resource) nodeItems(list *yaml.Node, values []any) ([]*Resource, error) {
+func (r *Resource) nodeItems(values []any) ([]*Resource, error) {
 	var out []*Resource
 	for i, v := range values {
 		o, ok := v.(map[string]any)
@@ -502,7 +502,7 @@ func (r *Resource) nodeItems(list *yaml.Node, values []any) ([]*Resource, error)
 		item.origin = Origin{File: r.origin.File, Line: r.Line(itemPath(i))}
 		if listKind(item.id.Kind) {
 			if nested, ok := o["items"].([]any); ok {
-				rs, err := item.nodeItems(nil, nested)
+				rs, err := item.nodeItems(nested)
 				if err != nil {
 					return nil, err
 				}

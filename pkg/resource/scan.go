@@ -82,7 +82,6 @@ type scanner struct {
 	pos   int
 	depth int
 	err   *scanError
-	keys  map[int32]map[string]bool // of maps with many
 
 	// The line found by content, and from where: every level that ends there
 	// asks again.
@@ -993,7 +992,7 @@ func (s *scanner) blockScalar(n int32, parent int) bool {
 	v.style, v.col, v.valEnd = style, int32(indent), int32(end)
 	if s.canonical {
 		s.canonical = i == body-1 && (parent < 0 && indent == 2 || parent >= 0 && indent == parent+2) &&
-			canonicalLiteral(t[body:end], indent, chomp)
+			canonicalLiteral(t[body:end], indent)
 	}
 	s.pos = end
 	return true

@@ -196,7 +196,7 @@ func basicPlane(s string) bool {
 }
 
 // canonicalLiteral is told the lines of a literal scalar.
-func canonicalLiteral(body string, indent int, chomp byte) bool {
+func canonicalLiteral(body string, indent int) bool {
 	if body == "" || body[len(body)-1] != '\n' || !basicPlane(body) {
 		return false
 	}

@@ -134,6 +134,15 @@ func (l layout) appendValue(b []byte, v any, col int, rest string) ([]byte, erro
 	return append(b, rest...), err
 }
 
+// AppendKey appends a map key, quoted if needed.
+func AppendKey(dst []byte, key string) []byte { return layout{step: 2}.appendKey(dst, key) }
+
+// AppendValue appends a JSON value as it follows the colon of a key at column
+// col, to the end of its last line.
+func AppendValue(dst []byte, v any, col int) ([]byte, error) {
+	return layout{step: 2}.appendValue(dst, v, col, "\n")
+}
+
 func appendSpaces(b []byte, n int) []byte {
 	const spaces = "                                "
 	for n > len(spaces) {
