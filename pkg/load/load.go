@@ -90,11 +90,11 @@ func read(args []string, stdin io.Reader, from tree) ([]*resource.Resource, erro
 			continue
 		}
 		for _, name := range names {
-			if key := filepath.Clean(name); seen[key] {
+			key := filepath.Clean(name)
+			if seen[key] {
 				continue
-			} else {
-				seen[key] = true
 			}
+			seen[key] = true
 			rs, err := readFile(from, name, stdin)
 			errs = append(errs, err)
 			out = append(out, rs...)
