@@ -73,7 +73,11 @@ func applyList(ctx context.Context, s *streams, root string, list *krm.ResourceL
 			list.Items = nil
 		}
 	}
-	results := entryResults(entries, spec.Results)
+	which := spec.Results
+	if err != nil && which != "None" {
+		which = "Failures" // the items come back as they came: nothing changed
+	}
+	results := entryResults(entries, which)
 	if err != nil && len(failed(entries)) == 0 {
 		results = append(results, errorResults(err)...)
 	}
@@ -221,7 +225,7 @@ func entryResults(entries []report.Entry, which string) []krm.Result {
 			base.ResourceRef = &krm.ResourceRef{
 				APIVersion: id.Kind.APIVersion(), Kind: id.Kind.Kind, Namespace: id.Namespace, Name: id.Name,
 			}
-			if e.Origin.File != "" {
+			if e.Origin.File != "" && e.Origin.File != "-" {
 				base.File = &krm.File{Path: e.Origin.File}
 			}
 		}
