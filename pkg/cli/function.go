@@ -143,7 +143,7 @@ func functionPlan(spec *config.Spec, policies []*resource.Resource, root string,
 	if spec.Images.LockFile != "" {
 		locks = files([]string{spec.Images.LockFile})
 	}
-	if spec.Images.Lock != nil {
+	if len(spec.Images.Lock) > 0 {
 		r, err := resource.New(spec.Images.Lock)
 		if err == nil {
 			locks = append(locks, r)

@@ -1,0 +1,130 @@
+package tests
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/oneloop-dev/oneloop/pkg/cli"
+)
+
+// pages returns the Markdown files of the repository.
+func pages(t *testing.T) []string {
+	t.Helper()
+	var out []string
+	for _, pattern := range []string{"../*.md", "../docs/*.md", "../examples/*/*.md"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %d files, %v", pattern, len(files), err)
+		}
+		out = append(out, files...)
+	}
+	return out
+}
+
+func TestLinksOfTheDocs(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#]+)(#[^)]*)?\)`)
+	for _, page := range pages(t) {
+		for _, m := range link.FindAllStringSubmatch(read(t, page), -1) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
+				t.Errorf("%s links to %s, which is not there", page, m[1])
+			}
+		}
+	}
+}
+
+func TestFlagsOfTheDocs(t *testing.T) {
+	var help bytes.Buffer
+	if code := cli.Main([]string{"render", "--help"}, strings.NewReader(""), &help, &help); code != 0 {
+		t.Fatal(help.String())
+	}
+	flags := func(text string, pattern string) []string {
+		var out []string
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+			if m[1] != "help" {
+				out = append(out, m[1])
+			}
+		}
+		slices.Sort(out)
+		return slices.Compact(out)
+	}
+	inHelp := flags(help.String(), `(?m)^ +(?:-\w, )?--([a-z-]+)`)
+	inDocs := flags(read(t, "../docs/render.md"), "(?m)^\\| (?:`-\\w`, )?`--([a-z-]+)`")
+	if diff := cmp.Diff(inHelp, inDocs); diff != "" {
+		t.Errorf("flags of render (-help +docs/render.md)\n%s", diff)
+	}
+}
+
+// TestManifestsOfTheDocs runs the function with each ApplyPolicies that a page
+// shows, and render with each lock and each set of facts: unknown fields and
+// wrong types are errors.
+func TestManifestsOfTheDocs(t *testing.T) {
+	block := regexp.MustCompile("(?s)```yaml\n(.*?)```")
+	seen := map[string]int{}
+	dir := t.TempDir()
+	write := func(name, text string) {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("policies/policy.yaml", read(t, "../examples/argocd-demo/policies/no-token.yaml"))
+	write("images.lock.yaml", read(t, "../examples/argocd-demo/images.lock.yaml"))
+	texts := map[string]string{}
+	for _, page := range pages(t) {
+		texts[page] = read(t, page)
+	}
+	t.Chdir(dir)
+	run := func(stdin string, args ...string) string {
+		var out, errs bytes.Buffer
+		if code := cli.Main(args, strings.NewReader(stdin), &out, &errs); code != 0 {
+			return errs.String()
+		}
+		return ""
+	}
+	for page, text := range texts {
+		for _, m := range block.FindAllStringSubmatch(text, -1) {
+			fault := ""
+			switch {
+			case strings.Contains(m[1], "\nkind: ApplyPolicies\n"):
+				seen["ApplyPolicies"]++
+				config := "  " + strings.ReplaceAll(strings.TrimSpace(m[1]), "\n", "\n  ")
+				fault = run("apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems: []\nfunctionConfig:\n" + config + "\n")
+			case strings.Contains(m[1], "\nkind: ImageLock\n"):
+				seen["ImageLock"]++
+				fault = run("", "render", "-p", "policies", "--lock", saved(t, dir, m[1]))
+			case strings.Contains(m[1], "\nkind: ClusterFacts\n"):
+				seen["ClusterFacts"]++
+				fault = run("", "render", "-p", "policies", "--facts", saved(t, dir, m[1]))
+			}
+			if fault != "" {
+				t.Errorf("%s: %s\n%s", page, fault, m[1])
+			}
+		}
+	}
+	for _, kind := range []string{"ApplyPolicies", "ImageLock", "ClusterFacts"} {
+		if seen[kind] == 0 {
+			t.Errorf("no page shows kind %s", kind)
+		}
+	}
+}
+
+func saved(t *testing.T, dir, text string) string {
+	t.Helper()
+	file := filepath.Join(dir, "shown.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
