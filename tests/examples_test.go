@@ -82,25 +82,28 @@ func TestFluxPodinfo(t *testing.T) {
 	}
 }
 
-// TestExampleReadmesShowTheResult ties the READMEs to what happens: each shows a
+// TestReadmesShowTheResult ties the READMEs to what happens: each shows a
 // line of the result.
-func TestExampleReadmesShowTheResult(t *testing.T) {
-	for _, example := range []string{"argocd-demo", "flux-podinfo"} {
-		dir := filepath.Join("../examples", example)
-		after := read(t, filepath.Join(dir, "after.yaml"))
+func TestReadmesShowTheResult(t *testing.T) {
+	for readme, example := range map[string]string{
+		"../README.md":                       "argocd-demo",
+		"../examples/argocd-demo/README.md":  "argocd-demo",
+		"../examples/flux-podinfo/README.md": "flux-podinfo",
+	} {
+		after := read(t, filepath.Join("../examples", example, "after.yaml"))
 		shown := 0
-		for line := range strings.Lines(read(t, filepath.Join(dir, "README.md"))) {
+		for line := range strings.Lines(read(t, readme)) {
 			added, ok := strings.CutPrefix(line, "+")
 			if !ok {
 				continue
 			}
 			shown++
 			if !strings.Contains(after, strings.TrimSpace(added)) {
-				t.Errorf("%s/README.md shows %q, which after.yaml does not hold", example, strings.TrimSpace(added))
+				t.Errorf("%s shows %q, which the after.yaml of %s does not hold", readme, strings.TrimSpace(added), example)
 			}
 		}
 		if shown == 0 {
-			t.Errorf("%s/README.md shows no added line", example)
+			t.Errorf("%s shows no added line", readme)
 		}
 	}
 }
