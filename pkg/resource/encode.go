@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -113,25 +114,39 @@ func (r *Resource) AppendItem(dst []byte) ([]byte, error) {
 		}
 		return dst, nil
 	}
-	doc, err := decodeDocument(r.text)
+	var root *yaml.Node
+	var err error
+	if r.item {
+		root, err = decodeAmongItems(r.text)
+	} else {
+		root, err = decodeNode(r.text, false)
+	}
 	if err != nil {
 		return nil, r.fault(err)
 	}
-	if !r.item {
-		root := doc.Content[0]
-		if doc.HeadComment != "" && root.HeadComment == "" {
-			root.HeadComment = doc.HeadComment
-		}
-		doc = &yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{{
-			Kind: yaml.SequenceNode, Content: []*yaml.Node{root},
-		}}}
-	}
-	clearEmptyAnnotations(doc.Content[0].Content[0])
+	clearEmptyAnnotations(root)
+	doc := &yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{{
+		Kind: yaml.SequenceNode, Content: []*yaml.Node{root},
+	}}}
 	text, err := encodeNode(doc, false)
 	if err != nil {
 		return nil, r.fault(err)
 	}
 	return append(dst, text...), nil
+}
+
+// decodeAmongItems reads an item as if others came before it: yaml/v3 takes
+// comments for something else at the start of a document.
+func decodeAmongItems(text string) (*yaml.Node, error) {
+	indent := text[:len(text)-len(strings.TrimLeft(text, " "))]
+	doc, err := decodeDocument("items:\n" + indent + "- 0\n" + text)
+	if err != nil {
+		return nil, err
+	}
+	if items := doc.Content[0].Content; len(items) == 2 && len(items[1].Content) == 2 {
+		return items[1].Content[1], nil
+	}
+	return nil, errors.New("expected one list element")
 }
 
 // clearEmptyAnnotations removes metadata.annotations if empty, then metadata

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -72,6 +73,22 @@ func checkScan(t *testing.T, text string) {
 	}
 	if tr.canonical && written != text {
 		t.Fatalf("called canonical (-yaml/v3 +text):\n%s", cmp.Diff(written, text))
+	}
+	// The same as an item of a list.
+	var item strings.Builder
+	item.WriteString("- ")
+	for line := range strings.Lines(text) {
+		if item.Len() > 2 && line != "\n" {
+			item.WriteString("  ")
+		}
+		item.WriteString(line)
+	}
+	var list tree
+	if err := list.scanDocument(item.String(), true); err == nil && list.canonical {
+		written, err := throughNodes(item.String())
+		if err != nil || written != item.String() {
+			t.Fatalf("called canonical (-yaml/v3 +text): %v\n%s", err, cmp.Diff(written, item.String()))
+		}
 	}
 	// The spans must cover the text in order.
 	checkSpans(t, &tr, 0)

@@ -249,23 +249,33 @@ func (s *scanner) content() bool {
 			lead = -1
 			s.pos = i + 1
 		case t[i] == '#':
-			s.canonical = false
 			if lead < 0 || leadIndent != i-s.pos {
 				lead, leadIndent = s.pos, i-s.pos
 			}
-			if n := strings.IndexByte(t[i:], '\n'); n < 0 {
+			n := strings.IndexByte(t[i:], '\n')
+			if n < 0 {
+				n = len(t) - i
 				s.pos = len(t)
 			} else {
 				s.pos = i + n + 1
+			}
+			if t[i+n-1] == ' ' {
+				s.canonical = false
 			}
 		default:
 			s.lineStart, s.lineIndent, s.lineLead = s.pos, i-s.pos, s.pos
 			if lead >= 0 && leadIndent == s.lineIndent {
 				s.lineLead = lead
 			}
+			if s.lineLead != from {
+				s.canonical = false // comments that belong to something else
+			}
 			s.found, s.foundFrom = true, from
 			return true
 		}
+	}
+	if s.pos != from {
+		s.canonical = false
 	}
 	return false
 }
@@ -485,9 +495,6 @@ func (s *scanner) mapping(n int32, col int) bool {
 	return true
 }
 
-// fewKeys is up to how many keys looking through a map beats a set.
-const fewKeys = 32
-
 // keys finds duplicates: by looking through the keys while a map is small,
 // which most are, and with a set from then on.
 type keys struct {
@@ -573,16 +580,20 @@ func (s *scanner) lineEnd(i int) bool {
 	for j < len(t) && t[j] == ' ' {
 		j++
 	}
-	if j != i {
-		s.canonical = false
-	}
-	if j < len(t) && t[j] == '#' && (j == 0 || t[j-1] == ' ') {
-		s.canonical = false
+	if j < len(t) && t[j] == '#' && t[j-1] == ' ' {
+		if j != i+1 {
+			s.canonical = false
+		}
 		if n := strings.IndexByte(t[j:], '\n'); n >= 0 {
 			j += n
 		} else {
 			j = len(t)
 		}
+		if t[j-1] == ' ' {
+			s.canonical = false
+		}
+	} else if j != i {
+		s.canonical = false
 	}
 	s.pos = j
 	if j == len(t) {
@@ -630,8 +641,8 @@ func (s *scanner) list(n int32, col int) bool {
 				return false
 			}
 		} else {
-			s.canonical = false
 			s.nodes[child].val, s.nodes[child].valEnd = int32(start+1), int32(start+1)
+			comment := i == start+2 && i < len(t) && t[i] == '#'
 			if !s.lineEnd(i) {
 				return false
 			}
@@ -641,10 +652,15 @@ func (s *scanner) list(n int32, col int) bool {
 				if !s.block(child, col) {
 					return false
 				}
+				// A comment behind the dash is the head of a map below it.
+				if v := &s.nodes[child]; !comment || v.kind != mapNode || v.style != blockStyle || int(v.col) != col+2 {
+					s.canonical = false
+				}
 			} else if s.err != nil {
 				return false
 			} else {
 				s.pos = after
+				s.canonical = false
 			}
 		}
 		s.nodes[child].end = int32(s.pos)
@@ -852,7 +868,7 @@ func escapeLen(t string) int {
 	}
 	n := 0
 	switch t[1] {
-	case '0', 'a', 'b', 't', 'n', 'v', 'f', 'r', 'e', ' ', '"', '\'', '/', '\\', 'N', '_', 'L', 'P':
+	case '0', 'a', 'b', 't', 'n', 'v', 'f', 'r', 'e', ' ', '"', '\'', '\\', 'N', '_', 'L', 'P':
 		return 2
 	case '\n':
 		return 1
