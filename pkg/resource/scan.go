@@ -643,7 +643,7 @@ func (s *scanner) list(n int32, col int) bool {
 		} else {
 			s.nodes[child].val, s.nodes[child].valEnd = int32(start+1), int32(start+1)
 			comment := i == start+2 && i < len(t) && t[i] == '#'
-			if !s.lineEnd(i) {
+			if !s.lineEnd(start + 1) {
 				return false
 			}
 			after := s.pos
