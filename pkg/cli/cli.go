@@ -135,6 +135,7 @@ ResourceList to standard output. kustomize and kpt call it like that.`,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if interactive(s.in) {
+				cmd.SetOut(s.err)
 				_ = cmd.Help()
 				return errors.New("no ResourceList on standard input; to render files, use: oneloop render -p POLICIES MANIFESTS")
 			}

@@ -83,14 +83,18 @@ func inert(r *resource.Resource) bool {
 }
 
 // interactive reports whether r is a terminal, where nobody will ever type a
-// ResourceList.
+// ResourceList. The null device looks like one.
 func interactive(r io.Reader) bool {
 	f, ok := r.(*os.File)
 	if !ok {
 		return false
 	}
 	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(info, null)
 }
 
 // check refuses what is no manifest, and manifests of one identity.
