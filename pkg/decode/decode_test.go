@@ -114,7 +114,7 @@ func TestStrict(t *testing.T) {
 	}
 	yes := true
 	want := target{
-		inner: inner{Value: "v"}, Embedded: &pointed{"d"}, Shadow: 7, Text: "t", Flag: &yes, Small: -128, Port: 65535, Ratio: 2,
+		inner: inner{Value: "v"}, private: "", Embedded: &pointed{"d"}, Shadow: 7, Text: "t", Flag: &yes, Small: -128, Port: 65535, Ratio: 2,
 		List: []inner{{Value: "a"}, {Value: "b"}}, Pointers: []*inner{{Value: "p"}, nil}, Map: map[string]inner{"k": {Value: "m"}},
 		Lists: map[string][]string{"l": {"x", "y"}, "n": nil}, Any: map[string]any{"x": []any{int64(1), 1.5}}, Anys: []any{"s", nil},
 		Raw: json.RawMessage(`{"a":[true],"b":1}`), Either: either{"one"}, Level: 2,

@@ -1,0 +1,187 @@
+package resource
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
+)
+
+func TestDiff(t *testing.T) {
+	tests := []struct{ name, before, after, want string }{
+		{"nothing", "a: 1\nb: [x]\n", "b: [x]\na: 1.0\n", ""},
+		{"scalars", "a: 1\nb: x\nc: null\n", "a: 2\nc: w\nd: null\n", "a: 1 -> 2\nb: removed x\nc: <nil> -> w\nd: added <nil>"},
+		{"null is not absent", "a: null\n", "{}", "a: removed <nil>"},
+		{"a subtree is one change", "a: {b: {c: 1}}\n", "a: {b: {c: 1, d: {e: [1]}}}\n", "a.b.d: added map[e:[1]]"},
+		{"another kind of value", "a: [1]\n", "a: {b: 1}\n", "a: [1] -> map[b:1]"},
+		{"by name", "c: [{name: a, i: 1}, {name: b, i: 1}]\n", "c: [{name: s}, {name: a, i: 2}, {name: b, i: 1}]\n", "c[0]: added map[name:s]\nc[1].i: 1 -> 2"},
+		{"by name, one removed", "c: [{name: a}, {name: b, i: 1}]\n", "c: [{name: b, i: 2}]\n", "c[0]: removed map[name:a]\nc[0].i: 1 -> 2"},
+		{"by port and protocol", "p: [{port: 1, protocol: TCP}, {port: 1, protocol: UDP}]\n", "p: [{port: 1, protocol: UDP, x: 1}]\n", "p[0]: removed map[port:1 protocol:TCP]\np[0].x: added 1"},
+		{"by mount path", "m: [{mountPath: /a, name: v}, {mountPath: /b, name: v}]\n", "m: [{mountPath: /a, name: v}, {mountPath: /b, name: w}]\n", "m[1].name: v -> w"},
+		{"by equality", "a: [x, v, z]\n", "a: [x, w, v, z]\n", "a[1]: added w"},
+		{"by equality, changed", "a: [x, v, z]\n", "a: [x, w, z]\n", "a[1]: v -> w"},
+		{"maps without a key", "r: [{verbs: [get]}, {verbs: [list]}]\n", "r: [{verbs: [get, watch]}, {verbs: [list]}]\n", "r[0].verbs[1]: added watch"},
+		{"order", "a: [x, w]\n", "a: [w, x]\n", "a[0]: removed x\na[1]: added x"},
+		{"order by name", "a: [{name: x}, {name: w}]\n", "a: [{name: w}, {name: x}]\n", "a: [map[name:x] map[name:w]] -> [map[name:w] map[name:x]]"},
+		{"odd keys", "a: {}\n", "a: {x/y.z: 1}\n", `a["x/y.z"]: added 1`},
+		{"path order", "a: {z: 1, b: 1}\nc: [1, 2]\n", "a: {z: 2, b: 2}\nc: [3, 4]\n", "a.b: 1 -> 2\na.z: 1 -> 2\nc[0]: 1 -> 3\nc[1]: 2 -> 4"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			for _, c := range Diff(value(t, tt.before).(map[string]any), value(t, tt.after).(map[string]any)) {
+				switch {
+				case c.Added():
+					got = append(got, fmt.Sprintf("%s: added %v", c.Path, c.After))
+				case c.Removed():
+					got = append(got, fmt.Sprintf("%s: removed %v", c.Path, c.Before))
+				default:
+					got = append(got, fmt.Sprintf("%s: %v -> %v", c.Path, c.Before, c.After))
+				}
+			}
+			if d := cmp.Diff(tt.want, strings.Join(got, "\n")); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+// A diff of equal values is empty, one of others is not; what it says of
+// before and after is true, and paths come in order.
+func TestDiffTellsTheTruth(t *testing.T) {
+	base := object(t, parseOne(t, deployment(1)))
+	for seed := range uint64(3000) {
+		m := mutator{rand.New(rand.NewPCG(seed, 3))}
+		after, ok := m.mutate(base).(map[string]any)
+		if !ok {
+			continue
+		}
+		changes := Diff(base, after)
+		if (len(changes) == 0) != equal(base, after) {
+			t.Fatalf("seed %d: %d changes", seed, len(changes))
+		}
+		if !slices.IsSortedFunc(changes, func(a, b Change) int { return fieldpath.Compare(a.Path, b.Path) }) {
+			t.Fatalf("seed %d: out of order: %v", seed, changes)
+		}
+		for _, c := range changes {
+			if v, ok := fieldpath.Get(after, c.Path); !c.Removed() && (!ok || !equal(v, c.After)) {
+				t.Fatalf("seed %d: %s is %v after, not %v", seed, c.Path, v, c.After)
+			}
+		}
+	}
+}
+
+func TestNew(t *testing.T) {
+	o := Object{
+		"status": nil, "kind": "X", "spec": map[string]any{"b": []any{map[string]any{"value": "1", "name": "n"}, []any{}}, "a": 1.5},
+		"apiVersion": "v1", "metadata": map[string]any{"labels": map[string]any{"on": "yes"}, "name": "x"},
+		"data": map[string]any{"f": "a\nb\n"},
+	}
+	r, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `apiVersion: v1
+kind: X
+metadata:
+  name: x
+  labels:
+    "on": "yes"
+spec:
+  a: 1.5
+  b:
+  - name: "n"
+    value: "1"
+  - []
+data:
+  f: |
+    a
+    b
+status: null
+`
+	if d := cmp.Diff(want, yamlOf(t, r)); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	if d := cmp.Diff(o, object(t, r)); d != "" {
+		t.Errorf("values (-want +got):\n%s", d)
+	}
+	if r.ID().String() != "X/x" || r.Origin() != (Origin{}) || r.Line(path(t, "spec")) != 0 || r.Changed() {
+		t.Errorf("got %v at %q, line %d, changed %v", r.ID(), r.Origin(), r.Line(path(t, "spec")), r.Changed())
+	}
+	for _, bad := range []Object{nil, {"a": make(chan int)}, {"a": []any{struct{}{}}}} {
+		if _, err := New(bad); err == nil {
+			t.Errorf("%v: no error", bad)
+		}
+	}
+}
+
+func TestAnnotations(t *testing.T) {
+	for _, tt := range []struct {
+		annotations string
+		value       string
+		local       bool
+	}{
+		{"{}", "", false},
+		{"{a: x, config.kubernetes.io/local-config: 'true'}", "x", true},
+		{"{a: x, config.kubernetes.io/local-config: ''}", "x", true},
+		{"{config.kubernetes.io/local-config: \"false\"}", "", false},
+		{"&x {a: x, config.kubernetes.io/local-config: 'true'}", "x", true},
+		{"[a]", "", false},
+	} {
+		r := parseOne(t, "metadata:\n  annotations: "+tt.annotations+"\n")
+		if got := r.Annotation("a"); got != tt.value || r.LocalConfig() != tt.local {
+			t.Errorf("%s: %q, %v; want %q, %v", tt.annotations, got, r.LocalConfig(), tt.value, tt.local)
+		}
+	}
+}
+
+// Reads may happen at the same time, and so may updates of different
+// resources; the race detector watches.
+func TestConcurrentUse(t *testing.T) {
+	rs, err := Parse("", deployments(50))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	for range 4 {
+		go func() {
+			var first error
+			for _, r := range rs {
+				o, err := r.Object()
+				if err == nil && (len(o) == 0 || r.Line(nil) == 0) {
+					err = fmt.Errorf("%s is empty", r.ID())
+				}
+				if err == nil {
+					_, err = r.AppendItem(nil)
+				}
+				if first == nil {
+					first = err
+				}
+			}
+			done <- first
+		}()
+	}
+	for range 4 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	errs := make([]error, len(rs))
+	parallel(len(rs), func(i int) {
+		o, err := rs[i].Object()
+		if err == nil {
+			err = rs[i].Update(patched(o))
+		}
+		errs[i] = err
+	})
+	for i, err := range errs {
+		if err != nil || !strings.Contains(rs[i].text, "team: shop") {
+			t.Errorf("%s: %v", rs[i].ID(), err)
+		}
+	}
+}
