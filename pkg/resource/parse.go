@@ -93,6 +93,9 @@ func Parse(file string, data []byte) ([]*Resource, error) {
 	if strings.Contains(text, noBreakSpace) && (err != nil || slices.ContainsFunc(out, oddlyKeyed)) {
 		// It can only mean one thing.
 		if again, err := parseText(file, plainEnds(text)); err == nil {
+			for _, r := range again {
+				r.start, r.end = 0, 0 // not places in the file as it is
+			}
 			return again, nil
 		}
 	}
