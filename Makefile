@@ -28,7 +28,8 @@ e2e: build bin/kustomize
 
 # Beside the upstream code, on random input; modules of their own.
 differential:
-	for dir in tests/differential/*/; do (cd $$dir && go test ./...) || exit 1; done
+	go build -o bin/tally ./tests/tools/tally
+	for dir in tests/differential/*/; do (cd $$dir && ../../../bin/tally ./...) || exit 1; done
 
 conformance: build
 	go run ./tests/conformance -corpus '$(CORPUS)' -floor tests/conformance/floor.txt bin/oneloop
