@@ -8,6 +8,7 @@
 package krm
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -47,11 +48,11 @@ func Read(data []byte) (*ResourceList, error) {
 		return nil, fmt.Errorf("standard input is empty: expected a ResourceList (apiVersion: %s) from kustomize, kpt or another runner of KRM functions", versions[0])
 	}
 	list, err := readSplit(text)
+	if errors.Is(err, errUnusual) {
+		list, err = readWhole(text) // which also tells what is wrong
+	}
 	if err != nil {
-		// Something is unusual, or wrong: the whole document tells.
-		if list, err = readWhole(text); err != nil {
-			return nil, err
-		}
+		return nil, err
 	}
 	for i, item := range list.Items {
 		if k := item.ID().Kind; k.Version == "" || k.Kind == "" {

@@ -424,6 +424,7 @@ func TestReadFaults(t *testing.T) {
 		{"items is a map", head + "items: {a: b}\n", "-:3: items: expected a list"},
 		{"a duplicate key", head + "items:\n- apiVersion: v1\n  kind: A\n  kind: B\n", `items[0]: -:6: the key "kind" is there twice`},
 		{"duplicate items", head + "items: []\nitems: []\n", `-:4: the key "items" is there twice`},
+		{"too many items", head + "items:\n" + strings.Repeat("- a: 1\n", 1<<20+1), "-:1048580: the ResourceList has more than 1048576 items"},
 		{"UTF-16", "\xff\xfea\x00", "-:1: the text is UTF-16; save it as UTF-8"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -79,6 +79,9 @@ func readSplit(text string) (*ResourceList, error) {
 			if len(items) > 0 {
 				items[len(items)-1].end = start
 			}
+			if len(items) == resource.MaxResources {
+				return nil, fmt.Errorf("-:%d: the ResourceList has more than %d items", line, resource.MaxResources)
+			}
 			items = append(items, pieceOfText{line: line, start: start})
 			continue
 		case indent > 0 && section != "" && (section != "items" || itemIndent >= 0 && indent > itemIndent):
@@ -193,7 +196,7 @@ func parallel(n int, f func(i int)) {
 
 // maxWhole bounds what is read through yaml/v3, which takes a hundred times the
 // memory.
-const maxWhole = 4 * resource.MaxUnusual
+const maxWhole = 2 * resource.MaxUnusual
 
 // readWhole reads a ResourceList through yaml/v3.
 func readWhole(text string) (list *ResourceList, err error) {

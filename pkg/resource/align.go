@@ -91,12 +91,12 @@ func alignEqual(before, after []any, pairs []int) {
 		pairs[i] = -1
 	}
 	lo := 0
-	for lo < len(before) && lo < len(after) && equal(before[lo], after[lo]) {
+	for lo < len(before) && lo < len(after) && Equal(before[lo], after[lo]) {
 		pairs[lo] = lo
 		lo++
 	}
 	hiB, hiA := len(before), len(after)
-	for hiB > lo && hiA > lo && equal(before[hiB-1], after[hiA-1]) {
+	for hiB > lo && hiA > lo && Equal(before[hiB-1], after[hiA-1]) {
 		hiB--
 		hiA--
 		pairs[hiA] = hiB
@@ -138,7 +138,7 @@ func longestCommon(b, a []any, pair func(i, j int)) {
 	table := make([]int32, (len(b)+1)*w)
 	for i := len(b) - 1; i >= 0; i-- {
 		for j := len(a) - 1; j >= 0; j-- {
-			if equal(b[i], a[j]) {
+			if Equal(b[i], a[j]) {
 				table[i*w+j] = table[(i+1)*w+j+1] + 1
 			} else {
 				table[i*w+j] = max(table[(i+1)*w+j], table[i*w+j+1])
@@ -175,10 +175,10 @@ func sameKind(a, b any) bool {
 	return true
 }
 
-// equal compares JSON values. Numbers are equal by value: a policy may compute
+// Equal compares JSON values. Numbers are equal by value: a policy may compute
 // 3.0 where the manifest says 3. Values that share memory are equal at once,
 // and policies share what they don't change.
-func equal(a, b any) bool {
+func Equal(a, b any) bool {
 	switch x := a.(type) {
 	case map[string]any:
 		y, ok := b.(map[string]any)
@@ -190,7 +190,7 @@ func equal(a, b any) bool {
 		}
 		for k, v := range x {
 			w, ok := y[k]
-			if !ok || !equal(v, w) {
+			if !ok || !Equal(v, w) {
 				return false
 			}
 		}
@@ -204,7 +204,7 @@ func equal(a, b any) bool {
 			return true
 		}
 		for i := range x {
-			if !equal(x[i], y[i]) {
+			if !Equal(x[i], y[i]) {
 				return false
 			}
 		}

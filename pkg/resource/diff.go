@@ -57,7 +57,7 @@ func (d *differ) at(s fieldpath.Step, f func()) {
 }
 
 func (d *differ) values(before, after any) {
-	if equal(before, after) {
+	if Equal(before, after) {
 		return
 	}
 	switch b := before.(type) {

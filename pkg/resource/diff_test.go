@@ -62,14 +62,14 @@ func TestDiffTellsTheTruth(t *testing.T) {
 			continue
 		}
 		changes := Diff(base, after)
-		if (len(changes) == 0) != equal(base, after) {
+		if (len(changes) == 0) != Equal(base, after) {
 			t.Fatalf("seed %d: %d changes", seed, len(changes))
 		}
 		if !slices.IsSortedFunc(changes, func(a, b Change) int { return fieldpath.Compare(a.Path, b.Path) }) {
 			t.Fatalf("seed %d: out of order: %v", seed, changes)
 		}
 		for _, c := range changes {
-			if v, ok := fieldpath.Get(after, c.Path); !c.Removed() && (!ok || !equal(v, c.After)) {
+			if v, ok := fieldpath.Get(after, c.Path); !c.Removed() && (!ok || !Equal(v, c.After)) {
 				t.Fatalf("seed %d: %s is %v after, not %v", seed, c.Path, v, c.After)
 			}
 		}
@@ -182,6 +182,27 @@ func TestConcurrentUse(t *testing.T) {
 	for i, err := range errs {
 		if err != nil || !strings.Contains(rs[i].text, "team: shop") {
 			t.Errorf("%s: %v", rs[i].ID(), err)
+		}
+	}
+}
+
+func TestEqual(t *testing.T) {
+	for _, tt := range []struct {
+		a, b any
+		want bool
+	}{
+		{int64(1), 1.0, true},
+		{1.0, int64(1), true},
+		{int64(1), "1", false},
+		{nil, nil, true},
+		{nil, map[string]any{}, false},
+		{map[string]any{"a": nil}, map[string]any{"b": nil}, false},
+		{map[string]any{"a": []any{int64(1)}}, map[string]any{"a": []any{1.0}}, true},
+		{[]any{int64(1)}, []any{int64(1), int64(2)}, false},
+		{[]any{}, map[string]any{}, false},
+	} {
+		if got := Equal(tt.a, tt.b); got != tt.want {
+			t.Errorf("Equal(%v, %v) = %v", tt.a, tt.b, got)
 		}
 	}
 }

@@ -45,6 +45,8 @@ func TestParseFaults(t *testing.T) {
 		{"a loop", "a: &x\n  b: *x\n", `in.yaml:2: the anchor "x" contains itself`},
 		{"depth", strings.Repeat("[", 5000), "in.yaml:1: the document is nested more than 1000 levels deep"},
 		{"depth of a block", deep(1500), "in.yaml:1001: the document is nested more than 1000 levels deep"},
+		{"too many values", "a: [" + strings.Repeat("0,", 5<<20) + "]\n", "in.yaml:1: the document has more than 4194304 values; split it"},
+		{"too many documents", strings.Repeat("a: 1\n---\n", 1<<20+1), "in.yaml:2097153: the input has more than 1048576 documents; split it"},
 		{"items of a List", "kind: List\napiVersion: v1\nitems:\n- kind: A\n- b\n", "in.yaml:5: expected a manifest, which is a map; found the text \"b\""},
 		{"items of a JSON List", "{\"kind\": \"List\", \"apiVersion\": \"v1\", \"items\": [\n  {}, 1]}\n", "in.yaml:2: expected a manifest, which is a map; found the number 1"},
 	} {

@@ -16,8 +16,9 @@ import (
 
 // Budgets for what is read. A manifest that a cluster stores is below 2 MiB.
 const (
-	MaxInput    = 256 << 20 // bytes of one file or stream
-	MaxDocument = 64 << 20  // bytes of one document
+	MaxInput     = 256 << 20 // bytes of one file or stream
+	MaxDocument  = 64 << 20  // bytes of one document
+	MaxResources = 1 << 20   // documents, or items of a list
 	// MaxUnusual is the limit for a document with anchors, tags or other YAML
 	// that manifests do without. Reading it takes a hundred times its size.
 	MaxUnusual = 16 << 20
@@ -205,6 +206,9 @@ func splitDocuments(file, text string) ([]*Resource, error) {
 			comments += strings.Trim(body, "\n") + "\n"
 			return nil
 		}
+		if len(docs) == MaxResources {
+			return fmt.Errorf("%s: the input has more than %d documents; split it", Origin{file, line}, MaxResources)
+		}
 		r := &Resource{origin: Origin{file, line}, firstLine: line, start: start, end: end, text: body}
 		if len(body) > MaxDocument {
 			return fmt.Errorf("%s: the document is larger than the limit of %d MiB", r.origin, MaxDocument>>20)
@@ -317,6 +321,9 @@ func (r *Resource) read() ([]*Resource, error) {
 			}
 		}
 		return r.readScanned(t, root)
+	}
+	if scanErr.budget {
+		return nil, r.fault(scanErr)
 	}
 	n, err := decodeNode(r.text, r.item)
 	if err != nil {

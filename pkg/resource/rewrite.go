@@ -110,7 +110,7 @@ func expandAliases(n *yaml.Node) {
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			if k, err := nodeKey(n.Content[i]); err == nil && !isMerge(n.Content[i]) {
 				seen[k] = true
-				if value, err := nodeObject(n.Content[i+1]); err != nil || !equal(value, all[k]) {
+				if value, err := nodeObject(n.Content[i+1]); err != nil || !Equal(value, all[k]) {
 					n.Content[i+1] = newNode(all[k])
 				}
 				kept = append(kept, n.Content[i], n.Content[i+1])
@@ -131,7 +131,7 @@ func expandAliases(n *yaml.Node) {
 
 // editNode makes n say after, where it says before.
 func editNode(n *yaml.Node, before, after any) {
-	if equal(before, after) {
+	if Equal(before, after) {
 		return
 	}
 	switch after := after.(type) {
@@ -194,7 +194,7 @@ func editMapping(n *yaml.Node, before, after map[string]any) {
 		}
 	}
 	for _, key := range orderedKeys(after) {
-		if old, ok := before[key]; !seen[key] && (!ok || !equal(old, after[key])) {
+		if old, ok := before[key]; !seen[key] && (!ok || !Equal(old, after[key])) {
 			kept = append(kept, newNode(key), newNode(after[key]))
 		}
 	}

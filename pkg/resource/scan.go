@@ -69,13 +69,18 @@ type scanError struct {
 	offset int
 	// malformed: no YAML reader accepts it. Otherwise it is beyond this one.
 	malformed bool
-	message   string
+	// budget: the text is larger than what is read at all.
+	budget  bool
+	message string
 }
 
 func (e *scanError) Error() string { return e.message }
 
-// maxDepth bounds the nesting of a document.
-const maxDepth = 1000
+// maxDepth bounds the nesting of a document, maxValues how many values it has.
+const (
+	maxDepth  = 1000
+	maxValues = 4 << 20
+)
 
 type scanner struct {
 	tree
@@ -114,6 +119,12 @@ func (s *scanner) beyond(message string) bool {
 
 func (s *scanner) malformed(message string) bool {
 	s.err = &scanError{offset: s.pos, message: message, malformed: true}
+	return false
+}
+
+// tooLarge refuses one value more than maxValues.
+func (s *scanner) tooLarge() bool {
+	s.err = &scanError{offset: s.pos, budget: true, message: fmt.Sprintf("the document has more than %d values; split it", maxValues)}
 	return false
 }
 
@@ -401,6 +412,9 @@ func (s *scanner) mapping(n int32, col int) bool {
 		lead = s.lineLead
 	}
 	for {
+		if len(s.nodes) > maxValues {
+			return s.tooLarge()
+		}
 		child := s.addChild(n, last)
 		last = child
 		start := s.pos
@@ -622,6 +636,9 @@ func (s *scanner) list(n int32, col int) bool {
 		lead = s.lineLead
 	}
 	for {
+		if len(s.nodes) > maxValues {
+			return s.tooLarge()
+		}
 		child := s.addChild(n, last)
 		last = child
 		start := s.pos

@@ -35,6 +35,9 @@ func (s *scanner) flow(n int32) bool {
 				s.nodes[n].valEnd = int32(s.pos)
 				return true
 			}
+			if len(s.nodes) > maxValues {
+				return s.tooLarge()
+			}
 			child := s.addChild(n, last)
 			last = child
 			s.nodes[child].lead, s.nodes[child].start, s.nodes[child].sep = int32(s.pos), int32(s.pos), int32(s.pos)

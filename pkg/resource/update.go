@@ -61,7 +61,7 @@ func (r *Resource) update(t *tree, before, after Object) error {
 	if r.function {
 		after = keepRunnerAnnotations(before, after)
 	}
-	if equal(before, after) {
+	if Equal(before, after) {
 		return nil
 	}
 	text, err := r.edited(t, before, after)
@@ -116,7 +116,7 @@ func (r *Resource) says(text string, want Object) bool {
 		return false
 	}
 	got, err := nodeObject(n)
-	if err != nil || !equal(got, want) {
+	if err != nil || !Equal(got, want) {
 		return false
 	}
 	r.simple, r.canonical = false, false
@@ -155,7 +155,7 @@ func (t *tree) says(i int32, want any) bool {
 	}
 	if n.style == plainStyle || n.style == absentStyle {
 		v, err := t.object(i)
-		return err == nil && equal(v, want)
+		return err == nil && Equal(v, want)
 	}
 	s, ok := want.(string)
 	return ok && t.stringValue(n) == s
@@ -423,7 +423,7 @@ func (s *splicer) piece(p piece, col int, isList bool) (err error) {
 		return err
 	}
 	n := &s.nodes[p.node]
-	if equal(p.before, p.after) {
+	if Equal(p.before, p.after) {
 		s.copy(n.start, n.end)
 		return nil
 	}
@@ -605,7 +605,7 @@ func (s *splicer) flow(i int32, before, after any, root bool) error {
 			continue
 		}
 		c := &s.nodes[p.node]
-		if equal(p.before, p.after) {
+		if Equal(p.before, p.after) {
 			s.copy(c.start, c.end)
 			continue
 		}

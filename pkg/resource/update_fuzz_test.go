@@ -125,10 +125,10 @@ func checkUpdate(t *testing.T, text string, seed uint64) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, r.text)
 	}
-	if !equal(got, after) {
+	if !Equal(got, after) {
 		t.Fatalf("(-want +got):\n%s\n%s", cmp.Diff(after, got), r.text)
 	}
-	if !equal(before, after) != r.Changed() {
+	if !Equal(before, after) != r.Changed() {
 		t.Fatalf("Changed is %v", r.Changed())
 	}
 	if simple && !r.spliceable(text, before, after) {
@@ -170,7 +170,7 @@ func checkReferences(t *testing.T, text string, want any) {
 	if err != nil {
 		t.Fatalf("sigs.k8s.io/yaml refuses the result: %v\n%s", err, text)
 	}
-	if !equal(got, want) {
+	if !Equal(got, want) {
 		t.Fatalf("sigs.k8s.io/yaml reads the result differently (-want +got):\n%s\n%s", cmp.Diff(want, got), text)
 	}
 }
@@ -185,7 +185,7 @@ func checkUntouchedLines(t *testing.T, old, updated string, before, after Object
 	}
 	for c := tr.nodes[0].first; c != 0; c = tr.nodes[c].next {
 		n := tr.nodes[c]
-		if v, ok := after[n.key]; ok && equal(before[n.key], v) && !strings.Contains(updated, strings.TrimSuffix(old[n.start:n.end], "\n")) {
+		if v, ok := after[n.key]; ok && Equal(before[n.key], v) && !strings.Contains(updated, strings.TrimSuffix(old[n.start:n.end], "\n")) {
 			t.Fatalf("the lines of %s changed:\n%s\nnow:\n%s", n.key, old[n.start:n.end], updated)
 		}
 	}
