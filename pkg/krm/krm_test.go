@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
 const head = "apiVersion: config.kubernetes.io/v1\nkind: ResourceList\n"
@@ -288,6 +290,30 @@ func TestRunnerAnnotations(t *testing.T) {
 	want += "  spec:\n    x: 1\n"
 	if d := cmp.Diff(want, out.String()); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+func TestRunnerAnnotationsAreNotForPolicies(t *testing.T) {
+	list, err := Read([]byte(head + "items:\n- apiVersion: v1\n  kind: A\n  metadata:\n    name: a\n    annotations:\n      config.kubernetes.io/path: a.yaml\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = list.Items[0].Update(resource.Object{"apiVersion": "v1", "kind": "A", "metadata": map[string]any{"name": "a", "annotations": map[string]any{
+		"config.kubernetes.io/path": "b.yaml", "internal.config.kubernetes.io/path": "b.yaml", "kustomize.config.k8s.io/needs-hash": "true",
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := written(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := head + "items:\n- apiVersion: v1\n  kind: A\n  metadata:\n    name: a\n    annotations:\n      config.kubernetes.io/path: a.yaml\n      kustomize.config.k8s.io/needs-hash: \"true\"\n"
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	if got := list.Items[0].Annotation("config.kubernetes.io/path"); got != "a.yaml" {
+		t.Errorf("the annotation reads as %q", got)
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 )
 
 // Budgets for what is read. A manifest that a cluster stores is below 2 MiB.
@@ -528,24 +530,25 @@ func (r *Resource) nodeItems(values []any) ([]*Resource, error) {
 // Complete returns an error, with file and line, unless r has what every
 // manifest needs: apiVersion, kind, and metadata.name or generateName.
 func (r *Resource) Complete() error {
-	missing := ""
-	switch {
-	case r.id.Kind.Version == "":
-		missing = "apiVersion"
-	case r.id.Kind.Kind == "":
-		missing = "kind"
-	case r.id.Name == "":
-		o, err := r.object()
-		if err != nil {
-			return err
-		}
-		meta, _ := o["metadata"].(map[string]any)
-		if generated, _ := meta["generateName"].(string); generated != "" {
-			return nil
-		}
-		missing = "metadata.name"
-	default:
+	if r.id.Kind.Version != "" && r.id.Kind.Kind != "" && r.id.Name != "" {
 		return nil
 	}
-	return r.fault(fmt.Errorf("expected a Kubernetes manifest, but %s is missing", missing))
+	o, err := r.object()
+	if err != nil {
+		return err
+	}
+	for _, path := range []fieldpath.Path{{fieldpath.Key("apiVersion")}, {fieldpath.Key("kind")}, {fieldpath.Key("metadata"), fieldpath.Key("name")}} {
+		v, there := fieldpath.Get(o, path)
+		text, isText := v.(string)
+		generated, _ := fieldpath.Get(o, fieldpath.Path{fieldpath.Key("metadata"), fieldpath.Key("generateName")})
+		switch {
+		case text != "", len(path) == 2 && generated != nil && !there:
+		case there && v != nil && !isText:
+			at := Origin{File: r.origin.File, Line: r.Line(path)}
+			return fmt.Errorf("%s: expected a Kubernetes manifest, but %s is %s; quote it to make it a string", at, path, describe(v))
+		default:
+			return r.fault(fmt.Errorf("expected a Kubernetes manifest, but %s is missing", path))
+		}
+	}
+	return nil
 }

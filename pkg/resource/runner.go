@@ -36,6 +36,7 @@ func hideRunnerAnnotations(o Object) {
 }
 
 // keepRunnerAnnotations returns after with the runner annotations of before.
+// Others of the kind may be added, such as kustomize.config.k8s.io/needs-hash.
 func keepRunnerAnnotations(before, after Object) Object {
 	meta, _ := before["metadata"].(map[string]any)
 	all, _ := meta["annotations"].(map[string]any)
@@ -56,8 +57,8 @@ func keepRunnerAnnotations(before, after Object) Object {
 	out := maps.Clone(after)
 	outMeta := maps.Clone(afterMeta)
 	outAll := maps.Clone(afterAll)
-	// What a policy sets under such a name is not for it to set.
-	maps.DeleteFunc(outAll, func(k string, _ any) bool { return runnerAnnotation(k) })
+	// Functions must not set these.
+	maps.DeleteFunc(outAll, func(k string, _ any) bool { return strings.HasPrefix(k, "internal.config.kubernetes.io/") })
 	if len(kept) > 0 {
 		if outMeta == nil {
 			outMeta = map[string]any{}
