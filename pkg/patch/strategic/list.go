@@ -62,7 +62,7 @@ func keepList(f field, dst []any) (any, outcome, error) {
 	for i, v := range dst {
 		v, done, err := keep(elem, v)
 		if err != nil {
-			return nil, 0, at(fieldpath.Index(i), err)
+			return nil, 0, fieldpath.At(fieldpath.Index(i), err)
 		}
 		if done == changed {
 			if out == nil {
@@ -207,7 +207,7 @@ func mergeElements(f field, dst, src *editList) (*editList, error) {
 		target := dst.find(lookKeys, lookValues)
 		e, err := mergeElement(elem, target, src.find(lookKeys, lookValues))
 		if err != nil {
-			return nil, at(fieldpath.Index(max(0, slices.Index(dst.elems, target))), err)
+			return nil, fieldpath.At(fieldpath.Index(max(0, slices.Index(dst.elems, target))), err)
 		}
 		if e == nil || emptyElement(e.value) {
 			if err := dst.set(nil, useKeys, useValues); err != nil {

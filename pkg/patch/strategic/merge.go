@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"sort"
 
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
@@ -118,7 +117,7 @@ func mergeMaps(f field, dst, src map[string]any) (any, outcome, error) {
 			out, done, e = keep(s.field(key), d)
 		}
 		if e != nil {
-			err = first(err, at(fieldpath.Key(key), e))
+			err = first(err, fieldpath.At(fieldpath.Key(key), e))
 			continue
 		}
 		w.put(key, out, done)
@@ -129,7 +128,7 @@ func mergeMaps(f field, dst, src map[string]any) (any, outcome, error) {
 		}
 		out, done, e := add(s.field(key), v)
 		if e != nil {
-			err = first(err, at(fieldpath.Key(key), e))
+			err = first(err, fieldpath.At(fieldpath.Key(key), e))
 			continue
 		}
 		if done != dropped {
@@ -153,7 +152,7 @@ func keep(f field, dst any) (any, outcome, error) {
 			}
 			out, done, e := keep(s.field(key), v)
 			if e != nil {
-				err = first(err, at(fieldpath.Key(key), e))
+				err = first(err, fieldpath.At(fieldpath.Key(key), e))
 				continue
 			}
 			w.put(key, out, done)
@@ -229,7 +228,7 @@ func settleMap(f field, m map[string]any) (any, outcome, error) {
 	for key, v := range m {
 		out, done, e := settle(s.field(key), v)
 		if e != nil {
-			err = first(err, at(fieldpath.Key(key), e))
+			err = first(err, fieldpath.At(fieldpath.Key(key), e))
 			continue
 		}
 		w.put(key, out, done)
@@ -326,30 +325,6 @@ func mapDirective(m map[string]any) (directive, map[string]any, error) {
 	m = maps.Clone(m)
 	delete(m, directiveKey)
 	return d, m, nil
-}
-
-// A placedError is a fault at a place of the object.
-type placedError struct {
-	path fieldpath.Path // from the last step to the first
-	err  error
-}
-
-func (e *placedError) Error() string {
-	path := slices.Clone(e.path)
-	slices.Reverse(path)
-	return path.String() + ": " + e.err.Error()
-}
-
-func (e *placedError) Unwrap() error { return e.err }
-
-// at adds the step that leads to where err arose.
-func at(step fieldpath.Step, err error) error {
-	var p *placedError
-	if errors.As(err, &p) {
-		p.path = append(p.path, step)
-		return err
-	}
-	return &placedError{path: fieldpath.Path{step}, err: err}
 }
 
 // first picks the error to report, so that it does not depend on the order of

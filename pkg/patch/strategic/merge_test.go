@@ -317,8 +317,8 @@ func FuzzMerge(f *testing.F) {
 			t.Errorf("Merge modified its input")
 		}
 		if err != nil {
-			var placed *placedError
-			if out != nil || errors.As(err, &placed) && len(placed.path) == 0 {
+			var placed *fieldpath.Error
+			if out != nil || errors.As(err, &placed) && len(placed.Path()) == 0 {
 				t.Errorf("unexpected %v with %v", out, err)
 			}
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -241,7 +240,7 @@ func (r *rule) mutate(req *request, s *scope, o resource.Object) policy.Result {
 	switch {
 	case err != nil:
 		return r.failed(req, err)
-	case equal(o, out):
+	case resource.Equal(o, out):
 		return policy.Result{Rule: r.spec.Name, Outcome: policy.Unchanged, Message: "no patches applied"}
 	}
 	return r.mutated(req, out)
@@ -396,7 +395,7 @@ func mutateEach(s *scope, loops []*loop, o resource.Object, nesting int) (resour
 		if err != nil {
 			return nil, 0, err
 		}
-		if equal(o, out) {
+		if resource.Equal(o, out) {
 			continue
 		}
 		o = out
@@ -474,48 +473,4 @@ func (l *loop) round(s *scope, o resource.Object, nesting int) (resource.Object,
 		return out, err
 	}
 	return l.patch.apply(s, o)
-}
-
-// equal compares JSON values; 1 and 1.0 are equal.
-func equal(a, b any) bool {
-	switch a := a.(type) {
-	case map[string]any:
-		b, ok := b.(map[string]any)
-		if !ok || len(a) != len(b) {
-			return false
-		}
-		if reflect.ValueOf(a).UnsafePointer() == reflect.ValueOf(b).UnsafePointer() {
-			return true
-		}
-		for k, v := range a {
-			w, ok := b[k]
-			if !ok || !equal(v, w) {
-				return false
-			}
-		}
-		return true
-	case []any:
-		b, ok := b.([]any)
-		if !ok || len(a) != len(b) {
-			return false
-		}
-		if len(a) > 0 && &a[0] == &b[0] {
-			return true
-		}
-		for i := range a {
-			if !equal(a[i], b[i]) {
-				return false
-			}
-		}
-		return true
-	case int64:
-		if f, ok := b.(float64); ok {
-			return float64(a) == f
-		}
-	case float64:
-		if i, ok := b.(int64); ok {
-			return a == float64(i)
-		}
-	}
-	return a == b
 }

@@ -62,24 +62,3 @@ func TestOwnNamespace(t *testing.T) {
 		t.Errorf("a ClusterPolicy may ask for everything, got %v", err)
 	}
 }
-
-func TestEqual(t *testing.T) {
-	for _, tt := range []struct {
-		a, b any
-		want bool
-	}{
-		{int64(1), 1.0, true},
-		{1.0, int64(1), true},
-		{int64(1), "1", false},
-		{nil, nil, true},
-		{nil, map[string]any{}, false},
-		{map[string]any{"a": nil}, map[string]any{"b": nil}, false},
-		{map[string]any{"a": []any{int64(1)}}, map[string]any{"a": []any{1.0}}, true},
-		{[]any{int64(1)}, []any{int64(1), int64(2)}, false},
-		{[]any{}, map[string]any{}, false},
-	} {
-		if got := equal(tt.a, tt.b); got != tt.want {
-			t.Errorf("equal(%v, %v) = %v", tt.a, tt.b, got)
-		}
-	}
-}

@@ -39,7 +39,7 @@ func deleteInMap(n *node) (bool, error) {
 		}
 		empty, err := deleteAnchors(f, true)
 		if err != nil {
-			return false, under(fieldpath.Key(a.String()), err)
+			return false, fieldpath.At(fieldpath.Key(a.String()), err)
 		}
 		if empty {
 			n.remove(a.String())
@@ -69,7 +69,7 @@ func deleteFields(n *node, root bool) (bool, error) {
 		}
 		empty, err := deleteAnchors(n.get(key), scalars)
 		if err != nil {
-			return false, under(fieldpath.Key(key), err)
+			return false, fieldpath.At(fieldpath.Key(key), err)
 		}
 		if empty {
 			n.remove(key)
@@ -93,14 +93,14 @@ func deleteInList(n *node) (bool, error) {
 		if !empty {
 			var err error
 			if empty, err = deleteAnchors(e, false); err != nil {
-				return false, under(fieldpath.Index(i), err)
+				return false, fieldpath.At(fieldpath.Index(i), err)
 			}
 		}
 		if !empty {
 			continue
 		}
 		if i >= len(n.elems) {
-			return false, under(fieldpath.Index(i), errors.New(
+			return false, fieldpath.At(fieldpath.Index(i), errors.New(
 				"the patch has several elements with anchors, or empty ones, in one list, which makes Kyverno 1.19 crash; write one rule for each of them"))
 		}
 		n.elems = slices.Delete(n.elems, i, i+1)

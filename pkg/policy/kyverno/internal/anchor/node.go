@@ -231,13 +231,13 @@ func (n *node) plain(object any) (any, error) {
 		for _, f := range n.fields {
 			if first, ok := out[f.key]; ok && (exists || first != nil) {
 				if !exists {
-					return nil, under(fieldpath.Key(f.key), errTwice)
+					return nil, fieldpath.At(fieldpath.Key(f.key), errTwice)
 				}
 				continue
 			}
 			v, err := f.value.plain(o[f.key])
 			if err != nil {
-				return nil, under(fieldpath.Key(f.key), err)
+				return nil, fieldpath.At(fieldpath.Key(f.key), err)
 			}
 			out[f.key] = v
 		}
@@ -248,7 +248,7 @@ func (n *node) plain(object any) (any, error) {
 		for i, e := range n.elems {
 			v, err := e.plain(named(o, e))
 			if err != nil {
-				return nil, under(fieldpath.Index(i), err)
+				return nil, fieldpath.At(fieldpath.Index(i), err)
 			}
 			out[i] = v
 		}
@@ -295,28 +295,4 @@ func text(v any) string {
 		return fmt.Sprint(v)
 	}
 	return string(b)
-}
-
-// A placedError is a fault at a place of the patch.
-type placedError struct {
-	path fieldpath.Path // from the last step to the first
-	err  error
-}
-
-func (e *placedError) Error() string {
-	path := slices.Clone(e.path)
-	slices.Reverse(path)
-	return path.String() + ": " + e.err.Error()
-}
-
-func (e *placedError) Unwrap() error { return e.err }
-
-// under adds the step that leads to where err arose.
-func under(step fieldpath.Step, err error) error {
-	var p *placedError
-	if errors.As(err, &p) {
-		p.path = append(p.path, step)
-		return err
-	}
-	return &placedError{path: fieldpath.Path{step}, err: err}
 }

@@ -55,7 +55,7 @@ func (w *workspace) prepareMap(n *node, object any) (verdict, error) {
 		value, exists := o[key]
 		v, err := w.prepare(n.get(key), value, exists)
 		if err != nil {
-			return 0, under(fieldpath.Key(key), err)
+			return 0, fieldpath.At(fieldpath.Key(key), err)
 		}
 		if v != passed {
 			return v, nil
@@ -105,7 +105,7 @@ func checkConditions(n *node, object map[string]any, want func(pattern.Anchor) b
 }
 
 func spaceAround(a pattern.Anchor) error {
-	return under(fieldpath.Key(a.String()), errors.New("there is space around the anchor; remove it"))
+	return fieldpath.At(fieldpath.Key(a.String()), errors.New("there is space around the anchor; remove it"))
 }
 
 // holds matches a value with the pattern of a condition. Scalars are matched by
@@ -136,7 +136,7 @@ func prepareWhole(v, object any) error {
 				continue
 			}
 			if err := prepareWhole(v[key], o[key]); err != nil {
-				return under(fieldpath.Key(key), err)
+				return fieldpath.At(fieldpath.Key(key), err)
 			}
 		}
 	case []any:
@@ -178,7 +178,7 @@ func (w *workspace) prepareList(n *node, object any, exists bool) (verdict, erro
 		for _, elem := range elems {
 			v, err := w.prepare(p, elem, true)
 			if err != nil {
-				return 0, under(fieldpath.Index(i), err)
+				return 0, fieldpath.At(fieldpath.Index(i), err)
 			}
 			switch {
 			case v == barred:
@@ -188,14 +188,14 @@ func (w *workspace) prepareList(n *node, object any, exists bool) (verdict, erro
 				found = true
 			default:
 				if err := w.appendNamed(n, p, elem); err != nil {
-					return 0, under(fieldpath.Index(i), err)
+					return 0, fieldpath.At(fieldpath.Index(i), err)
 				}
 			}
 		}
 		if !exists {
 			v, err := w.prepare(p, nil, false)
 			if err != nil {
-				return 0, under(fieldpath.Index(i), err)
+				return 0, fieldpath.At(fieldpath.Index(i), err)
 			}
 			if v == barred {
 				return barred, nil
