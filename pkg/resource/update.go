@@ -492,8 +492,8 @@ func (s *splicer) replace(n *node, v any, col int, isList bool) (err error) {
 		scalar = len(v) == 0
 	}
 	if isList && !scalar {
-		if strings.TrimSpace(rest) != "" {
-			return errors.New("a comment in the way")
+		if comment := strings.TrimSpace(rest); comment != "" {
+			s.insert(bytes.LastIndexByte(s.out, '\n')+1, comment+"\n")
 		}
 		s.out, err = s.appendBlock(append(s.out, ' '), v, col+2)
 		return err
