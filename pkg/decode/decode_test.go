@@ -64,7 +64,7 @@ type target struct {
 	Time     time.Time           `json:"time"`
 	Untagged string
 	Hidden   string `json:"-"`
-	private  string //nolint:unused // fields that are not exported are left alone
+	private  string
 }
 
 type pointed struct {
