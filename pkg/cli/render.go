@@ -104,6 +104,11 @@ func runRender(ctx context.Context, s *streams, o renderOptions, args []string) 
 	if err != nil {
 		return err
 	}
+	if len(items) == 0 && slices.Contains(args, "-") {
+		// Most likely the command before the pipe failed. To print nothing and
+		// succeed could make a GitOps controller delete everything.
+		return errors.New("standard input holds no manifests")
+	}
 	if err := check(items, nil); err != nil {
 		return err
 	}

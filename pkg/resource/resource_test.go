@@ -127,7 +127,7 @@ func TestUpdate(t *testing.T) {
 		{"an alias keeps the others", "a: &x 1\nb: *x\nc: 1\n", "c", "2", "a: &x 1\nb: *x\nc: 2\n"},
 		{"a changed anchor frees its aliases", "a: &x 1\nb: *x\n", "a", "2", "a: 2\nb: 1\n"},
 		{"a changed alias stands alone", "a: &x {p: 1}\nb: *x\n", "b.p", "2", "a: &x {p: 1}\nb:\n  p: 2\n"},
-		{"merge keys", "a: &x {p: 1, q: 2}\nb:\n  <<: *x\n  r: 3\n", "b.p", "5", "a: &x {p: 1, q: 2}\nb:\n  !!merge <<: *x\n  r: 3\n  p: 5\n"},
+		{"merge keys", "a: &x {p: 1, q: 2}\nb:\n  <<: *x\n  r: 3\n", "b.p", "5", "a: &x {p: 1, q: 2}\nb:\n  <<: *x\n  r: 3\n  p: 5\n"},
 		{"json", "{\n  \"a\": {\n    \"b\": [1]\n  }\n}\n", "a.c", "{d: x}", "{\n  \"a\": {\n    \"b\": [1],\n    \"c\": {\n      \"d\": \"x\"\n    }\n  }\n}\n"},
 		{"compact json", `{"a":{"b":1},"c":"d"}`, "a.e", "yes", `{"a":{"b":1,"e":true},"c":"d"}` + "\n"},
 	}

@@ -28,6 +28,7 @@ func (r *Resource) rewritten(before, after Object) (string, error) {
 			unbracket(root)
 		}
 		editNode(root, before, after)
+		untagMerges(root)
 		out, err := encodeNode(doc, !r.item && wideLists(r.text))
 		if err != nil {
 			continue
@@ -43,6 +44,16 @@ func (r *Resource) rewritten(before, after Object) (string, error) {
 	}
 	text, err := l.appendBlock(nil, after, 0)
 	return string(text), err
+}
+
+// untagMerges keeps yaml/v3 from writing !!merge in front of merge keys.
+func untagMerges(n *yaml.Node) {
+	if n.Kind == yaml.ScalarNode && n.Tag == "!!merge" && n.Style&yaml.TaggedStyle == 0 {
+		n.Tag = ""
+	}
+	for _, c := range n.Content {
+		untagMerges(c)
+	}
 }
 
 // unbracket turns flow style into block style.
