@@ -192,7 +192,8 @@ func sameIdentity(before, after resource.Object) error {
 // Redacted stands for a value that reports must not show.
 const Redacted = "(redacted)"
 
-// redact hides the values of Secrets; that they changed is not hidden.
+// redact hides what a rule changes in a Secret, wherever it stands: a rule may
+// copy a secret into an annotation. That something changed is not hidden.
 func redact(kind resource.Kind, changes []resource.Change) []resource.Change {
 	if kind.Group != "" || kind.Kind != "Secret" {
 		return changes
@@ -204,9 +205,7 @@ func redact(kind resource.Kind, changes []resource.Change) []resource.Change {
 		return Redacted
 	}
 	for i, c := range changes {
-		if key := c.Path[0].Key(); key == "data" || key == "stringData" {
-			changes[i].Before, changes[i].After = hide(c.Before), hide(c.After)
-		}
+		changes[i].Before, changes[i].After = hide(c.Before), hide(c.After)
 	}
 	return changes
 }

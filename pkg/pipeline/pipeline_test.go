@@ -177,7 +177,7 @@ func TestApplyRedactsSecrets(t *testing.T) {
 	}
 	want := []string{
 		"rotate Secret/s pass data.p: (redacted) -> (redacted)",
-		"type Secret/s pass type: <nil> -> Opaque",
+		"type Secret/s pass type: <nil> -> (redacted)",
 	}
 	if d := cmp.Diff(want, summary(entries)); d != "" {
 		t.Errorf("entries (-want +got):\n%s", d)

@@ -342,8 +342,9 @@ func mismatch(dst, src any) error {
 	return fmt.Errorf("the patch has %s where the object has %s", describe(src), describe(dst))
 }
 
+// describe names the type of a value. The value itself may be a secret.
 func describe(v any) string {
-	switch v := v.(type) {
+	switch v.(type) {
 	case nil:
 		return "null"
 	case map[string]any:
@@ -351,7 +352,9 @@ func describe(v any) string {
 	case []any:
 		return "a list"
 	case string:
-		return fmt.Sprintf("the string %q", v)
+		return "a string"
+	case bool:
+		return "a boolean"
 	}
-	return text(v)
+	return "a number"
 }

@@ -154,17 +154,17 @@ func TestMergeErrors(t *testing.T) {
 		kind                resource.Kind
 		object, patch, want string
 	}{
-		{custom, "{a: {b: 1}}", "{a: {b: {c: 1}}}", "a.b: the patch has a map where the object has 1"},
-		{custom, "{a: {b: {}}}", "{a: {b: x}}", `a.b: the patch has the string "x" where the object has a map`},
+		{custom, "{a: {b: 1}}", "{a: {b: {c: 1}}}", "a.b: the patch has a map where the object has a number"},
+		{custom, "{a: {b: {}}}", "{a: {b: x}}", `a.b: the patch has a string where the object has a map`},
 		{custom, "{a: [1]}", "{a: {b: 1}}", "a: the patch has a map where the object has a list"},
-		{custom, "{a: x}", "{a: []}", `a: the patch has a list where the object has the string "x"`},
+		{custom, "{a: x}", "{a: []}", `a: the patch has a list where the object has a string`},
 		{pod, "{spec: {containers: [{name: a, env: [{name: b, value: {}}]}]}}", "{spec: {containers: [{name: a, env: [{name: b, value: c}]}]}}",
-			`spec.containers[0].env[0].value: the patch has the string "c" where the object has a map`},
+			`spec.containers[0].env[0].value: the patch has a string where the object has a map`},
 		{custom, "{a: {}}", "{a: {$patch: retain}}", `a: $patch: "retain" is not known, expected delete, replace or merge`},
 		{pod, "{spec: {containers: [{name: a}]}}", "{spec: {containers: [{$patch: 1}]}}", `spec.containers: $patch: "1" is not known, expected delete, replace or merge`},
 		{custom, "{a: 1}", "{$patch: delete}", "the patch deletes the whole object; only its fields can be deleted"},
-		{custom, "{a: {}, b: {}}", "{b: 1, a: 1}", "a: the patch has 1 where the object has a map"},
-		{pod, "{spec: {containers: [a, b]}}", "{}", `spec.containers: the list has the string "a" as an element, expected a map with the merge key name`},
+		{custom, "{a: {}, b: {}}", "{b: 1, a: 1}", "a: the patch has a number where the object has a map"},
+		{pod, "{spec: {containers: [a, b]}}", "{}", `spec.containers: the list has a string as an element, expected a map with the merge key name`},
 	}
 	for _, test := range tests {
 		got, err := Merge(test.kind, parse(t, test.object), parse(t, test.patch))

@@ -150,7 +150,7 @@ func TestApply(t *testing.T) {
 
 func TestApplyErrors(t *testing.T) {
 	tests := []struct{ object, patch, want string }{
-		{"{spec: {a: 1}}", "{spec: {a: {b: 1}}}", "spec.a: the patch has a map where the object has 1"},
+		{"{spec: {a: 1}}", "{spec: {a: {b: 1}}}", "spec.a: the patch has a map where the object has a number"},
 		{"{spec: {a: {}}}", "{spec: {a: [{(x): 1}]}}", "spec.a: the patch has a list where the object has another type"},
 		{"{spec: {containers: {}}}", "{spec: {containers: [{name: a}], +(b): 1}}", "spec.containers: the patch has a list where the object has another type"},
 		{"{spec: {containers: [{name: c}]}}", "{spec: {containers: [{(name): a, x: 1}, {(name): b, x: 1}]}}",
