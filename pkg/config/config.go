@@ -5,6 +5,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -46,7 +47,7 @@ type Spec struct {
 	// that can't be evaluated at render time.
 	OnUnsupported string `json:"onUnsupported,omitempty"`
 	// Results is Changes (the default), Failures or None: what goes into the
-	// results of the ResourceList.
+	// results of the ResourceList. Errors always do; Failures adds warnings.
 	Results string `json:"results,omitempty"`
 }
 
@@ -99,24 +100,29 @@ func Read(r *resource.Resource) (*Spec, error) {
 	return &c.Spec, nil
 }
 
-// fromData parses each value of a ConfigMap's data as YAML text, except those
-// of keys that hold plain words.
+// fromData parses each value of a ConfigMap's data as one YAML document.
 func fromData(r *resource.Resource, o resource.Object) (map[string]any, error) {
 	data, _ := o["data"].(map[string]any)
 	spec := map[string]any{}
-	for key, v := range data {
-		text, ok := v.(string)
+	var errs []error
+	for _, key := range slices.Sorted(maps.Keys(data)) {
+		text, ok := data[key].(string)
 		if !ok {
-			spec[key] = v
+			spec[key] = data[key]
 			continue
 		}
 		var value any
-		if err := yaml.Unmarshal([]byte(text), &value); err != nil {
-			return nil, fmt.Errorf("%s at data.%s: expected YAML text: %w", describe(r, fieldpath.Path{fieldpath.Key("data"), fieldpath.Key(key)}), key, err)
+		err := yaml.UnmarshalStrict([]byte(text), &value)
+		if err == nil && strings.Contains(strings.TrimPrefix(text, "---"), "\n---") {
+			err = errors.New("expected one document, found ---; write several policies as a list")
+		}
+		if err != nil {
+			path := fieldpath.Path{fieldpath.Key("data"), fieldpath.Key(key)}
+			errs = append(errs, fmt.Errorf("%s at %s: expected YAML text: %w", describe(r, path), path, err))
 		}
 		spec[key] = value
 	}
-	return spec, nil
+	return spec, errors.Join(errs...)
 }
 
 // check verifies the words that have a fixed set of values.

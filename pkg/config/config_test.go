@@ -90,6 +90,9 @@ func TestFaultsNameTheField(t *testing.T) {
 		{"results", head + "spec: {results: All}\n", []string{`spec.results: expected Changes, Failures, None, found "All"`}},
 		{"unknown key of a ConfigMap", configMap + "  policy: x\n", []string{`data.policy: unknown field "policy"`}},
 		{"text of a ConfigMap", configMap + "  policies: \"[\"\n", []string{"data.policies: expected YAML text"}},
+		{"two documents in a ConfigMap", configMap + "  policies: |\n    - a: b\n    ---\n    - c: d\n", []string{"data.policies: expected YAML text: expected one document"}},
+		{"a key twice in a ConfigMap", configMap + "  images: |\n    mode: Off\n    mode: Locked\n", []string{"data.images: expected YAML text", "mode"}},
+		{"all texts of a ConfigMap", configMap + "  images: \"[\"\n  policies: \"[\"\n", []string{"data.images", "data.policies"}},
 		{"all faults", head + "spec: {mode: Fast, results: All}\n", []string{"spec.mode", "spec.results"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
