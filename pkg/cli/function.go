@@ -212,9 +212,6 @@ func errorResults(err error) []krm.Result {
 // entryResults turns entries into the results of a ResourceList: one for each
 // failure and notice, and with "Changes" one for each changed field.
 func entryResults(entries []report.Entry, which string) []krm.Result {
-	if which == "None" {
-		return nil
-	}
 	var out []krm.Result
 	for _, e := range entries {
 		base := krm.Result{Tags: map[string]string{"policy": e.Policy.ID.Name}}
@@ -233,6 +230,7 @@ func entryResults(entries []report.Entry, which string) []krm.Result {
 		case e.Err != nil:
 			base.Severity, base.Message = "error", e.Err.Error()
 			out = append(out, base)
+		case which == "None":
 		case e.Outcome == policy.Noticed:
 			base.Severity, base.Message = "warning", e.Message
 			out = append(out, base)

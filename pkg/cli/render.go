@@ -93,8 +93,14 @@ func runRender(ctx context.Context, s *streams, o renderOptions, args []string) 
 	if len(args) == 0 {
 		args = []string{"-"}
 	}
-	if slices.Contains(o.policies, "-") && slices.Contains(args, "-") {
-		return errors.New("standard input can't hold both the policies and the manifests: name one of them")
+	stdin := 0
+	for _, name := range slices.Concat(o.policies, o.facts, o.locks, args) {
+		if name == "-" {
+			stdin++
+		}
+	}
+	if stdin > 1 {
+		return errors.New("standard input can be read once: name the policies, facts, lock or manifests that are not on it")
 	}
 	p, err := renderPlan(s, o)
 	if err != nil {
@@ -158,6 +164,9 @@ func renderPlan(s *streams, o renderOptions) (plan, error) {
 	if err := errors.Join(errs...); err != nil {
 		return plan{}, err
 	}
+	if len(policies) == 0 {
+		return plan{}, fmt.Errorf("no policies in %s", strings.Join(o.policies, ", "))
+	}
 	digests, err := o.digests.resolver(locks, "--lock FILE", "--digests LockedOrResolve with --allow-host HOST")
 	if err != nil {
 		return plan{}, err
@@ -194,13 +203,29 @@ func writeManifests(s *streams, output string, texts [][]byte) error {
 	})
 }
 
-// replaceFile writes a file beside path and then renames it over path.
+// replaceFile writes a file beside path and then renames it over path, so that
+// path never holds half of it. Links are followed, an existing file keeps its
+// mode, and what is no file, such as a device or a pipe, is written to.
 func replaceFile(path string, write func(io.Writer) error) error {
+	mode := os.FileMode(0o644)
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	if info, err := os.Stat(path); err == nil {
+		if !info.Mode().IsRegular() {
+			f, err := os.OpenFile(path, os.O_WRONLY, 0)
+			if err != nil {
+				return err
+			}
+			return errors.Join(write(f), f.Close())
+		}
+		mode = info.Mode().Perm()
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return err
 	}
-	err = errors.Join(write(f), f.Chmod(0o644), f.Close())
+	err = errors.Join(write(f), f.Chmod(mode), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}
