@@ -173,7 +173,51 @@ func functionPlan(spec *config.Spec, policies []*resource.Resource, root string,
 		facts:           known,
 		digests:         digests,
 		warnUnsupported: spec.OnUnsupported == "Warn",
+		config:          functionConfigs(list),
 	}, nil
+}
+
+// functionConfigs tells which items configure a function: the functionConfig
+// itself, which kpt also hands over as an item, and the files that a Kptfile
+// names under configPath.
+func functionConfigs(list *krm.ResourceList) func(*resource.Resource) bool {
+	named := map[string]bool{}
+	for _, item := range list.Items {
+		if item.ID().Kind.Kind != "Kptfile" {
+			continue
+		}
+		o, err := item.Object()
+		if err != nil {
+			continue // not a Kptfile that kpt would have read
+		}
+		pipeline, _ := o["pipeline"].(map[string]any)
+		for _, stage := range []string{"mutators", "validators"} {
+			functions, _ := pipeline[stage].([]any)
+			for _, f := range functions {
+				function, _ := f.(map[string]any)
+				if name, ok := function["configPath"].(string); ok {
+					named[inPackage(item, path.Join(path.Dir(filePath(item)), name))] = true
+				}
+			}
+		}
+	}
+	fc := list.FunctionConfig
+	return func(r *resource.Resource) bool {
+		return fc != nil && r.ID() == fc.ID() || filePath(r) != "" && named[inPackage(r, filePath(r))]
+	}
+}
+
+// filePath is where kpt read an item, relative to its package.
+func filePath(r *resource.Resource) string {
+	if p := r.Annotation("internal.config.kubernetes.io/path"); p != "" {
+		return p
+	}
+	return r.Annotation("config.kubernetes.io/path")
+}
+
+// inPackage tells files of one name in several packages apart.
+func inPackage(r *resource.Resource, file string) string {
+	return r.Annotation("internal.config.kubernetes.io/package-path") + "\x00" + file
 }
 
 // refuseChanges turns every change into an error: the answer of a validator.

@@ -24,6 +24,9 @@ type plan struct {
 	digests         digest.Resolver
 	warnUnsupported bool // report what can't be evaluated and go on
 	keepGoing       bool
+	// config reports whether an item configures a function, besides those that
+	// say so themselves; nil: none.
+	config func(*resource.Resource) bool
 	done            func(i int, r *resource.Resource) error
 }
 
@@ -62,7 +65,7 @@ func (p plan) apply(ctx context.Context, s *streams, items []*resource.Resource)
 		Facts:     known,
 		Digests:   p.digests,
 		Now:       p.facts.Now,
-		Inert:     inert,
+		Inert:     func(r *resource.Resource) bool { return inert(r) || p.config != nil && p.config(r) },
 		KeepGoing: p.keepGoing,
 		Done:      p.done,
 	})
