@@ -27,7 +27,7 @@ type plan struct {
 	// config reports whether an item configures a function, besides those that
 	// say so themselves; nil: none.
 	config func(*resource.Resource) bool
-	done            func(i int, r *resource.Resource) error
+	done   func(i int, r *resource.Resource) error
 }
 
 // apply compiles the policies and applies them to the items. The entries start
