@@ -94,6 +94,7 @@ type Outcome int
 const (
 	Mutated   Outcome = iota // pass: the rule changed the resource
 	Passed                   // pass: the rule holds and changed nothing
+	Applied                  // pass: the rule changed or generated other resources
 	Unchanged                // skip: the rule matched and changed nothing
 	Skipped                  // skip: preconditions, an exception or an empty list
 	Denied                   // fail: admission would have refused the resource
@@ -104,7 +105,7 @@ const (
 // Status returns the word that reports use: pass, fail, warn, error or skip.
 func (o Outcome) Status() string {
 	switch o {
-	case Mutated, Passed:
+	case Mutated, Passed, Applied:
 		return "pass"
 	case Unchanged, Skipped:
 		return "skip"

@@ -20,7 +20,21 @@ type Entry struct {
 	Outcome  policy.Outcome
 	Message  string
 	Changes  []resource.Change // what the rule changed, in path order
-	Err      error             // nil unless Outcome is Denied or Failed
+	// Targets are the other resources that the rule changed or generated
+	// because of Resource, their trigger, in the order in which it did.
+	Targets []Target
+	Err     error // nil unless Outcome is Denied or Failed
+}
+
+// A Target is a resource that a rule changed or generated because of another
+// one, the trigger.
+type Target struct {
+	Resource resource.ID
+	Origin   resource.Origin // zero for a generated resource
+	// Generated is set when the rule made the resource. Its Changes then are
+	// one, of the whole resource.
+	Generated bool
+	Changes   []resource.Change
 }
 
 // A Format writes a report. Entries come in input order: by resource, then in

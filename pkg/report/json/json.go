@@ -7,16 +7,20 @@ import (
 	"io"
 
 	"github.com/oneloop-dev/oneloop/pkg/report"
+	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
 // Format writes
 //
 //	{"results": [{"policy", "rule", "resource": {"apiVersion", "kind",
 //	"namespace", "name"}, "file", "line", "result", "message",
-//	"changes": [{"path", "before", "after"}]}]}
+//	"changes": [{"path", "before", "after"}],
+//	"targets": [{"resource", "file", "line", "generated", "changes"}]}]}
 //
 // where result is pass, fail, warn, error or skip. A notice about a policy has
 // no resource; before is absent for an added field, after for a removed one.
+// Targets are the resources that a rule changed or generated because of
+// resource, its trigger.
 var Format = report.Format{
 	Name:  "json",
 	Doc:   "one JSON object with a result for each rule and resource",
@@ -36,6 +40,15 @@ type result struct {
 	Result   string    `json:"result"`
 	Message  string    `json:"message,omitempty"`
 	Changes  []change  `json:"changes,omitempty"`
+	Targets  []target  `json:"targets,omitempty"`
+}
+
+type target struct {
+	Resource  identity `json:"resource"`
+	File      string   `json:"file,omitempty"`
+	Line      int      `json:"line,omitempty"`
+	Generated bool     `json:"generated,omitempty"`
+	Changes   []change `json:"changes"`
 }
 
 type identity struct {
@@ -62,10 +75,13 @@ func write(w io.Writer, entries []report.Entry) error {
 			r.Message = e.Err.Error()
 		}
 		if id := e.Resource; id.Kind.Kind != "" {
-			r.Resource = &identity{id.Kind.APIVersion(), id.Kind.Kind, id.Namespace, id.Name}
+			r.Resource = identify(id)
 		}
-		for _, c := range e.Changes {
-			r.Changes = append(r.Changes, change{c.Path.String(), c.Before, c.After})
+		r.Changes = changes(e.Changes)
+		for _, t := range e.Targets {
+			r.Targets = append(r.Targets, target{
+				*identify(t.Resource), t.Origin.File, t.Origin.Line, t.Generated, changes(t.Changes),
+			})
 		}
 		doc.Results = append(doc.Results, r)
 	}
@@ -73,4 +89,16 @@ func write(w io.Writer, entries []report.Entry) error {
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	return enc.Encode(doc)
+}
+
+func identify(id resource.ID) *identity {
+	return &identity{id.Kind.APIVersion(), id.Kind.Kind, id.Namespace, id.Name}
+}
+
+func changes(list []resource.Change) []change {
+	var out []change
+	for _, c := range list {
+		out = append(out, change{c.Path.String(), c.Before, c.After})
+	}
+	return out
 }
