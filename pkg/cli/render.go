@@ -29,9 +29,11 @@ type renderOptions struct {
 	digests       digestSource
 	onUnsupported string
 	keepGoing     bool
-	reports       []string
-	output        string
-	now           string
+
+	controllerLabels bool
+	reports          []string
+	output           string
+	now              string
 }
 
 func renderCommand(s *streams) *cobra.Command {
@@ -66,6 +68,7 @@ nothing else. When a rule fails, nothing is printed, unless --keep-going.`,
 	f.StringVar(&o.onUnsupported, "on-unsupported", "Error", "what to do about a rule that can't be evaluated at render time: Error or Warn")
 	f.StringVar(&o.now, "now", "", "time of the request for policies that ask for it, such as 2026-01-31T00:00:00Z")
 	f.BoolVar(&o.keepGoing, "keep-going", false, "go on after a rule that failed, print everything, and still exit 3")
+	f.BoolVar(&o.controllerLabels, "controller-labels", false, "give generated resources the labels by which Kyverno finds them again")
 	f.StringArrayVar(&o.reports, "report", nil, "write a report, as FORMAT=FILE; formats: "+formatNames()+" (repeatable)")
 	f.StringVarP(&o.output, "output", "o", "-", "file for the manifests")
 	return cmd
@@ -118,25 +121,21 @@ func runRender(ctx context.Context, s *streams, o renderOptions, args []string) 
 	if err := check(items, nil); err != nil {
 		return err
 	}
-	texts := make([][]byte, len(items))
-	p.done = func(i int, r *resource.Resource) (err error) {
-		texts[i], err = r.AppendYAML(nil)
-		return err
-	}
-	entries, err := p.apply(ctx, s, items)
+	p.encode = func(r *resource.Resource) ([]byte, error) { return r.AppendYAML(nil) }
+	out, err := p.apply(ctx, s, items)
 	if err != nil {
 		return err
 	}
-	failure := failures(entries)
+	failure := failures(out.Entries)
 	for _, r := range reports {
-		if err := r.write(entries); err != nil {
+		if err := r.write(out.Entries); err != nil {
 			return errors.Join(failure, err)
 		}
 	}
 	if failure != nil && !o.keepGoing {
 		return failure
 	}
-	if err := writeManifests(s, o.output, texts); err != nil {
+	if err := writeManifests(s, o.output, out.Texts); err != nil {
 		return errors.Join(failure, err)
 	}
 	if failure != nil {
@@ -177,6 +176,8 @@ func renderPlan(s *streams, o renderOptions) (plan, error) {
 		digests:         digests,
 		warnUnsupported: o.onUnsupported == "Warn",
 		keepGoing:       o.keepGoing,
+
+		controllerLabels: o.controllerLabels,
 	}, nil
 }
 

@@ -27,12 +27,14 @@ type plan struct {
 	// config reports whether an item configures a function, besides those that
 	// say so themselves; nil: none.
 	config func(*resource.Resource) bool
-	done   func(i int, r *resource.Resource) error
+	// controllerLabels gives generated resources Kyverno's labels.
+	controllerLabels bool
+	encode           func(*resource.Resource) ([]byte, error)
 }
 
 // apply compiles the policies and applies them to the items. The entries start
 // with the notices about policies.
-func (p plan) apply(ctx context.Context, s *streams, items []*resource.Resource) ([]report.Entry, error) {
+func (p plan) apply(ctx context.Context, s *streams, items []*resource.Resource) (pipeline.Output, error) {
 	set, err := pipeline.Compile(builtin.Languages, p.policies)
 	unsupported, rest := pipeline.Unsupported(err)
 	if !p.warnUnsupported {
@@ -42,7 +44,7 @@ func (p plan) apply(ctx context.Context, s *streams, items []*resource.Resource)
 		unsupported = nil
 	}
 	if len(rest) > 0 {
-		return nil, errors.Join(rest...)
+		return pipeline.Output{}, errors.Join(rest...)
 	}
 	var entries []report.Entry
 	for _, e := range unsupported {
@@ -60,16 +62,23 @@ func (p plan) apply(ctx context.Context, s *streams, items []*resource.Resource)
 	}
 	known := p.facts.Clone()
 	known.AddResources(items...)
-	applied, err := pipeline.Apply(ctx, items, pipeline.Options{
-		Programs:  set.Programs,
-		Facts:     known,
-		Digests:   p.digests,
-		Now:       p.facts.Now,
-		Inert:     func(r *resource.Resource) bool { return inert(r) || p.config != nil && p.config(r) },
-		KeepGoing: p.keepGoing,
-		Done:      p.done,
+	out, err := pipeline.Apply(ctx, items, pipeline.Options{
+		Set:              set,
+		Facts:            known,
+		Digests:          p.digests,
+		Now:              p.facts.Now,
+		Inert:            func(r *resource.Resource) bool { return inert(r) || p.config != nil && p.config(r) },
+		KeepGoing:        p.keepGoing,
+		ControllerLabels: p.controllerLabels,
+		Encode:           p.encode,
 	})
-	return append(entries, applied...), err
+	for _, e := range out.Entries {
+		if e.Outcome == policy.Noticed {
+			s.warn((&policy.Error{Policy: e.Policy, Rule: e.Rule, Resource: e.Resource, Err: errors.New(e.Message)}).Error())
+		}
+	}
+	out.Entries = append(entries, out.Entries...)
+	return out, err
 }
 
 // inert reports whether a resource only exists on the client, so that no

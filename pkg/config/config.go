@@ -43,6 +43,9 @@ type Spec struct {
 	ClusterFacts      facts.Spec `json:"clusterFacts,omitempty"`
 	Images            Images     `json:"images,omitempty"`
 	Network           Network    `json:"network,omitempty"`
+	// ControllerLabels gives generated resources the labels by which Kyverno's
+	// controllers find them again.
+	ControllerLabels bool `json:"controllerLabels,omitempty"`
 	// OnUnsupported is Error (the default) or Warn: what to do about a rule
 	// that can't be evaluated at render time.
 	OnUnsupported string `json:"onUnsupported,omitempty"`

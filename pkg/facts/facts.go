@@ -84,6 +84,7 @@ type objectKey struct{ group, kind, namespace, name string }
 // An entry decodes its object when it is first asked for.
 type entry struct {
 	id     resource.ID
+	at     int // in the order
 	decode func() (resource.Object, error)
 }
 
@@ -115,7 +116,8 @@ func (f *Facts) AddResources(rs ...*resource.Resource) {
 	}
 }
 
-func (f *Facts) addObject(o resource.Object) {
+// AddObject is AddResources for a JSON view.
+func (f *Facts) AddObject(o resource.Object) {
 	f.add(resource.IDOf(o), func() (resource.Object, error) { return o, nil })
 }
 
@@ -123,8 +125,10 @@ func (f *Facts) add(id resource.ID, decode func() (resource.Object, error)) {
 	e := &entry{id: id, decode: decode}
 	k := f.key(id)
 	if old, ok := f.objects[k]; ok {
-		f.order[slices.Index(f.order, old)] = e
+		e.at = old.at
+		f.order[e.at] = e
 	} else {
+		e.at = len(f.order)
 		f.order = append(f.order, e)
 	}
 	f.objects[k] = e

@@ -38,7 +38,7 @@ func (f *Facts) Declare(s Spec) error {
 		if id := resource.IDOf(o); id.Kind.Kind == "" || id.Name == "" {
 			return fmt.Errorf("clusterFacts.resources[%d]: expected an object with kind and metadata.name", i)
 		}
-		f.addObject(o)
+		f.AddObject(o)
 	}
 	f.apiCalls = append(f.apiCalls[:len(f.apiCalls):len(f.apiCalls)], s.APICalls...)
 	if len(s.GlobalContext) > 0 {
@@ -252,7 +252,7 @@ func (f *Facts) addValues(v values) {
 	for _, n := range v.Namespaces {
 		o := maps.Clone(n)
 		o["apiVersion"], o["kind"] = "v1", "Namespace"
-		f.addObject(o)
+		f.AddObject(o)
 	}
 	for _, s := range v.Subresources {
 		f.subresources = append(f.subresources[:len(f.subresources):len(f.subresources)], Subresource{

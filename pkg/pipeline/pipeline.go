@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,64 +21,123 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
-// Options say how a run goes. Programs, Facts and Digests are required.
+// Options say how a run goes. Set, Facts and Digests are required.
 type Options struct {
-	Programs []policy.Program // in the order in which they run
-	Facts    *facts.Facts
-	Digests  digest.Resolver
-	Now      func() time.Time
+	Set     policy.Set
+	Facts   *facts.Facts
+	Digests digest.Resolver
+	Now     func() time.Time
 	// Inert resources pass through and are never matched: policies, function
 	// configs, local configuration. Nil: none.
 	Inert func(*resource.Resource) bool
 	// KeepGoing applies the rules that follow a failed one.
 	KeepGoing bool
+	// ControllerLabels gives generated resources the labels by which a
+	// controller finds them again.
+	ControllerLabels bool
 	// Workers is the number of resources at once; 0 means GOMAXPROCS.
 	Workers int
-	// Done is called once for each resource, from many goroutines, after the
-	// last rule: the place to encode it while others are still at work.
-	Done func(i int, r *resource.Resource) error
+	// Encode, when set, is called once for each resource, from many goroutines,
+	// after the last rule: while others are still at work, where possible.
+	Encode func(*resource.Resource) ([]byte, error)
+}
+
+// An Output is what a run made.
+type Output struct {
+	// Resources are those of the input, in their order, each followed by what
+	// was generated because of it.
+	Resources []*resource.Resource
+	// Texts are what Encode returned for Resources.
+	Texts [][]byte
+	// Entries come in input order. Those of background rules follow, in the
+	// order of their triggers.
+	Entries []report.Entry
 }
 
 // Apply runs the programs over each resource and updates the resources in
-// place. The entries come in input order. The error is for what stopped the
-// run; rules that failed are entries with an Err.
-func Apply(ctx context.Context, resources []*resource.Resource, opts Options) ([]report.Entry, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+// place. The error is for what stopped the run; rules that failed are entries
+// with an Err.
+func Apply(ctx context.Context, resources []*resource.Resource, opts Options) (Output, error) {
 	run := &run{Options: opts, selected: map[resource.Kind][]policy.Program{}}
+	background := false
 	for _, r := range resources {
 		kind := r.ID().Kind
-		if _, ok := run.selected[kind]; !ok {
-			run.selected[kind] = selects(opts.Programs, kind)
+		run.programs(kind)
+		background = background || run.triggers(kind)
+	}
+	out := Output{Resources: resources}
+	slots := make([][]report.Entry, len(resources))
+	if opts.Encode != nil {
+		out.Texts = make([][]byte, len(resources))
+	}
+	err := run.parallel(ctx, len(resources), func(ctx context.Context, i int) (err error) {
+		defer caught(resources[i], &err)
+		slots[i], err = run.admit(ctx, resources[i])
+		if err == nil && opts.Encode != nil && !background {
+			out.Texts[i], err = opts.Encode(resources[i])
+		}
+		return err
+	})
+	for i := range slots {
+		out.Entries = append(out.Entries, slots[i]...)
+	}
+	if err != nil || !background {
+		return out, err
+	}
+	if opts.KeepGoing || !failed(out.Entries) {
+		var entries []report.Entry
+		out.Resources, entries, err = run.background(ctx, resources)
+		out.Entries = append(out.Entries, entries...)
+		if err != nil {
+			return out, err
 		}
 	}
-	workers := opts.Workers
+	if opts.Encode != nil {
+		out.Texts = make([][]byte, len(out.Resources))
+		err = run.parallel(ctx, len(out.Resources), func(_ context.Context, i int) (err error) {
+			defer caught(out.Resources[i], &err)
+			out.Texts[i], err = opts.Encode(out.Resources[i])
+			return err
+		})
+	}
+	return out, err
+}
+
+func failed(entries []report.Entry) bool {
+	for i := range entries {
+		if entries[i].Err != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// parallel calls do for 0 to n-1 from many goroutines, until one fails.
+func (run *run) parallel(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	workers := run.Workers
 	if workers == 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	slots := make([][]report.Entry, len(resources))
-	errs := make([]error, len(resources))
+	errs := make([]error, n)
 	var next atomic.Int64
 	var wg sync.WaitGroup
-	for range min(workers, len(resources)) {
+	for range min(workers, n) {
 		wg.Go(func() {
 			for ctx.Err() == nil {
 				i := int(next.Add(1)) - 1
-				if i >= len(resources) {
+				if i >= n {
 					return
 				}
-				if slots[i], errs[i] = run.one(ctx, i, resources[i]); errs[i] != nil {
+				if errs[i] = do(ctx, i); errs[i] != nil {
 					cancel()
 				}
 			}
 		})
 	}
 	wg.Wait()
-	var entries []report.Entry
-	for i := range slots {
-		entries = append(entries, slots[i]...)
-	}
-	return entries, first(ctx, errs)
+	return first(ctx, errs)
 }
 
 // first returns the fault that cancelled the others rather than one of the
@@ -96,87 +156,86 @@ func first(ctx context.Context, errs []error) error {
 	return context.Cause(ctx)
 }
 
-func selects(programs []policy.Program, kind resource.Kind) []policy.Program {
-	var out []policy.Program
-	for _, p := range programs {
-		if p.Selects(kind) {
-			out = append(out, p)
-		}
-	}
-	return out
-}
-
 type run struct {
 	Options
 	selected map[resource.Kind][]policy.Program // read-only while workers run
 }
 
-// one applies the selected programs to one resource. A panic is a bug of ours;
-// it becomes the error of the resource that shows it.
-func (run *run) one(ctx context.Context, i int, r *resource.Resource) (entries []report.Entry, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%s: %s: internal error, please report it: %v\n%s", r.Origin(), r.ID(), p, debug.Stack())
-		}
-	}()
-	programs := run.selected[r.ID().Kind]
-	if len(programs) > 0 && (run.Inert == nil || !run.Inert(r)) {
-		if entries, err = run.apply(ctx, r, programs); err != nil {
-			return nil, err
+// programs returns the programs that may act on resources of a kind.
+func (run *run) programs(kind resource.Kind) []policy.Program {
+	if selected, ok := run.selected[kind]; ok {
+		return selected
+	}
+	var selected []policy.Program
+	for _, p := range run.Set.Programs {
+		if p.Selects(kind) {
+			selected = append(selected, p)
 		}
 	}
-	if run.Done != nil {
-		err = run.Done(i, r)
-	}
-	return entries, err
+	run.selected[kind] = selected
+	return selected
 }
 
-func (run *run) apply(ctx context.Context, r *resource.Resource, programs []policy.Program) ([]report.Entry, error) {
+// caught turns a panic, which is a bug of ours, into the error of the resource
+// that shows it.
+func caught(r *resource.Resource, err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("%s: %s: internal error, please report it: %v\n%s", r.Origin(), r.ID(), p, debug.Stack())
+	}
+}
+
+// admit applies the selected programs to one resource.
+func (run *run) admit(ctx context.Context, r *resource.Resource) ([]report.Entry, error) {
+	programs := run.selected[r.ID().Kind]
+	if len(programs) == 0 || run.Inert != nil && run.Inert(r) {
+		return nil, nil
+	}
 	original, err := r.Object()
 	if err != nil {
 		return nil, err
 	}
+	after, entries, err := run.apply(ctx, programs, r.Origin(), policy.Input{ID: r.ID(), Object: original, Facts: run.Facts})
+	if err != nil {
+		return nil, err
+	}
+	if after != nil {
+		return entries, r.Update(after)
+	}
+	return entries, nil
+}
+
+// apply runs programs over in, whose Digests and Now it fills in. It returns
+// the object that they made, nil when nothing changed.
+func (run *run) apply(ctx context.Context, programs []policy.Program, origin resource.Origin, in policy.Input) (resource.Object, []report.Entry, error) {
+	in.Digests, in.Now = run.Digests, run.Now
+	var after resource.Object
 	var entries []report.Entry
-	current := original
-	changed := false
-programs:
 	for _, p := range programs {
-		results, err := p.Apply(ctx, policy.Input{
-			ID:      r.ID(),
-			Object:  current,
-			Facts:   run.Facts,
-			Digests: run.Digests,
-			Now:     run.Now,
-		})
+		results, err := p.Apply(ctx, in)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for _, result := range results {
 			entry := report.Entry{
-				Policy: p.Policy(), Rule: result.Rule, Resource: r.ID(), Origin: r.Origin(),
+				Policy: p.Policy(), Rule: result.Rule, Resource: in.ID, Origin: origin,
 				Outcome: result.Outcome, Message: result.Message, Err: result.Err,
 			}
 			if result.Outcome == policy.Mutated {
-				if err := sameIdentity(current, result.Object); err != nil {
+				if err := sameIdentity(in.Object, result.Object); err != nil {
 					entry.Outcome, entry.Message = policy.Failed, err.Error()
-					entry.Err = &policy.Error{Policy: p.Policy(), Rule: result.Rule, Resource: r.ID(), Err: err}
+					entry.Err = &policy.Error{Policy: p.Policy(), Rule: result.Rule, Resource: in.ID, Err: err}
 				} else {
-					entry.Changes = redact(r.ID().Kind, resource.Diff(current, result.Object))
-					current, changed = result.Object, true
+					entry.Changes = redact(resource.Diff(in.Object, result.Object), in.ID.Kind)
+					after, in.Object = result.Object, result.Object
 				}
 			}
 			entries = append(entries, entry)
 			if entry.Err != nil && !run.KeepGoing {
-				break programs
+				return after, entries, nil
 			}
 		}
 	}
-	if changed {
-		if err := r.Update(current); err != nil {
-			return nil, err
-		}
-	}
-	return entries, nil
+	return after, entries, nil
 }
 
 // sameIdentity refuses what the API server refuses in an admission response: a
@@ -192,10 +251,11 @@ func sameIdentity(before, after resource.Object) error {
 // Redacted stands for a value that reports must not show.
 const Redacted = "(redacted)"
 
-// redact hides what a rule changes in a Secret, wherever it stands: a rule may
-// copy a secret into an annotation. That something changed is not hidden.
-func redact(kind resource.Kind, changes []resource.Change) []resource.Change {
-	if kind.Group != "" || kind.Kind != "Secret" {
+// redact hides what a rule changes because of or in a Secret, wherever it
+// stands: a rule may copy a secret into an annotation, or into another
+// resource. That something changed is not hidden.
+func redact(changes []resource.Change, kinds ...resource.Kind) []resource.Change {
+	if !slices.ContainsFunc(kinds, func(k resource.Kind) bool { return k.Group == "" && k.Kind == "Secret" }) {
 		return changes
 	}
 	hide := func(v any) any {

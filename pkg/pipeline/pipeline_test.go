@@ -60,7 +60,7 @@ func parse(t *testing.T, text string) []*resource.Resource {
 }
 
 func options(programs ...policy.Program) pipeline.Options {
-	return pipeline.Options{Programs: programs, Facts: facts.New(), Digests: digest.None("test")}
+	return pipeline.Options{Set: policy.Set{Programs: programs}, Facts: facts.New(), Digests: digest.None("test")}
 }
 
 func text(t *testing.T, rs []*resource.Resource) string {
@@ -102,7 +102,7 @@ metadata: {name: b}
 
 func TestApplyAttributesChanges(t *testing.T) {
 	rs := parse(t, two)
-	entries, err := pipeline.Apply(t.Context(), rs, options(
+	out, err := pipeline.Apply(t.Context(), rs, options(
 		toy{"paint", "ConfigMap", set("color", "blue")},
 		toy{"size", "ConfigMap", set("size", int64(3))},
 	))
@@ -113,7 +113,7 @@ func TestApplyAttributesChanges(t *testing.T) {
 		"paint ConfigMap/a pass color: red -> blue",
 		"size ConfigMap/a pass size: <nil> -> 3",
 	}
-	if d := cmp.Diff(want, summary(entries)); d != "" {
+	if d := cmp.Diff(want, summary(out.Entries)); d != "" {
 		t.Errorf("entries (-want +got):\n%s", d)
 	}
 	wantText := strings.Replace(two, "color: red # keep\n", "color: blue # keep\nsize: 3\n", 1)
@@ -132,11 +132,11 @@ func TestApplyStopsAResourceAtItsFirstFailure(t *testing.T) {
 	} {
 		opts := options(toy{"bad", "ConfigMap", fail}, toy{"paint", "ConfigMap", set("color", "blue")})
 		opts.KeepGoing = tt.keepGoing
-		entries, err := pipeline.Apply(t.Context(), parse(t, two), opts)
+		out, err := pipeline.Apply(t.Context(), parse(t, two), opts)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d := cmp.Diff(tt.want, summary(entries)); d != "" {
+		if d := cmp.Diff(tt.want, summary(out.Entries)); d != "" {
 			t.Errorf("KeepGoing %v (-want +got):\n%s", tt.keepGoing, d)
 		}
 	}
@@ -144,12 +144,12 @@ func TestApplyStopsAResourceAtItsFirstFailure(t *testing.T) {
 
 func TestApplyRefusesAChangeOfIdentity(t *testing.T) {
 	rs := parse(t, two)
-	entries, err := pipeline.Apply(t.Context(), rs, options(toy{"rename", "Service", set("metadata", map[string]any{"name": "c"})}))
+	out, err := pipeline.Apply(t.Context(), rs, options(toy{"rename", "Service", set("metadata", map[string]any{"name": "c"})}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(entries) != 1 || entries[0].Outcome != policy.Failed || !strings.Contains(entries[0].Err.Error(), "identity") {
-		t.Errorf("got %+v, want one failed entry about the identity", entries)
+	if len(out.Entries) != 1 || out.Entries[0].Outcome != policy.Failed || !strings.Contains(out.Entries[0].Err.Error(), "identity") {
+		t.Errorf("got %+v, want one failed entry about the identity", out.Entries)
 	}
 	if got := text(t, rs); got != two {
 		t.Errorf("the refused change reached the output:\n%s", got)
@@ -160,15 +160,15 @@ func TestApplyLeavesInertResourcesAlone(t *testing.T) {
 	opts := options(toy{"paint", "ConfigMap", set("color", "blue")})
 	opts.Inert = func(r *resource.Resource) bool { return r.ID().Name == "a" }
 	rs := parse(t, two)
-	entries, err := pipeline.Apply(t.Context(), rs, opts)
-	if err != nil || len(entries) != 0 || text(t, rs) != two {
-		t.Errorf("got entries %v, error %v, text:\n%s", summary(entries), err, text(t, rs))
+	out, err := pipeline.Apply(t.Context(), rs, opts)
+	if err != nil || len(out.Entries) != 0 || text(t, rs) != two {
+		t.Errorf("got entries %v, error %v, text:\n%s", summary(out.Entries), err, text(t, rs))
 	}
 }
 
 func TestApplyRedactsSecrets(t *testing.T) {
 	rs := parse(t, "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {p: c2VjcmV0}\n")
-	entries, err := pipeline.Apply(t.Context(), rs, options(
+	out, err := pipeline.Apply(t.Context(), rs, options(
 		toy{"rotate", "Secret", set("data", map[string]any{"p": "bmV3"})},
 		toy{"type", "Secret", set("type", "Opaque")},
 	))
@@ -179,7 +179,7 @@ func TestApplyRedactsSecrets(t *testing.T) {
 		"rotate Secret/s pass data.p: (redacted) -> (redacted)",
 		"type Secret/s pass type: <nil> -> (redacted)",
 	}
-	if d := cmp.Diff(want, summary(entries)); d != "" {
+	if d := cmp.Diff(want, summary(out.Entries)); d != "" {
 		t.Errorf("entries (-want +got):\n%s", d)
 	}
 }
@@ -204,11 +204,11 @@ func TestApplyInParallelEqualsSequential(t *testing.T) {
 		rs := parse(t, input)
 		opts := options(toy{"paint", "ConfigMap", set("color", "blue")})
 		opts.Workers = workers
-		entries, err := pipeline.Apply(t.Context(), rs, opts)
+		out, err := pipeline.Apply(t.Context(), rs, opts)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return summary(entries), text(t, rs)
+		return summary(out.Entries), text(t, rs)
 	}
 	entries1, text1 := run(1)
 	entries8, text8 := run(8)

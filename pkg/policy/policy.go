@@ -37,6 +37,9 @@ type Language struct {
 type Set struct {
 	// Programs stand in the order in which they must run.
 	Programs []Program
+	// Generate and MutateExisting act on other resources than those that they
+	// match. They run after all programs, in this order.
+	Generate, MutateExisting []Background
 	// Notices tell what is knowingly not evaluated because it changes no
 	// manifest, such as validate rules.
 	Notices []Notice
@@ -85,6 +88,52 @@ type Input struct {
 	// Now is the clock, frozen for the run so that output is reproducible. It
 	// is nil when the user set none: then a rule that asks for the time fails.
 	Now func() time.Time
+	// Operation is what the request does, such as UPDATE; "" is what Facts
+	// declare.
+	Operation string
+	// Old is the object before an UPDATE; nil when nobody knows it.
+	Old resource.Object
+}
+
+// A Background program acts on other resources than the one it matched, its
+// trigger: it changes or generates them. In a cluster a controller does so when
+// the trigger is there; here it is done when all programs have run on all
+// resources, one trigger after another.
+type Background interface {
+	// Policy and Selects are those of Program.
+	Policy() Ref
+	Selects(k resource.Kind) bool
+	// React runs the rules that in.Object triggers, in order, and returns one
+	// Result per rule that matched. What a rule does goes through w at once,
+	// so that the next rule sees it; the Result lists it under Targets. The
+	// error is for what stops the whole run.
+	React(ctx context.Context, in Input, w World) ([]Result, error)
+}
+
+// A World is all resources of a run, as they are at the moment.
+type World interface {
+	// Resources lists the resources of the wanted kinds in stream order.
+	Resources(wanted func(resource.Kind) bool) ([]resource.Object, error)
+	// Update stores o in place of the resource with its identity, and returns
+	// what admission made of it.
+	Update(ctx context.Context, o resource.Object) (Target, error)
+	// Generate adds o after the trigger. When the resource is there already, it
+	// is replaced, or left alone without replace.
+	Generate(ctx context.Context, o resource.Object, replace bool) (Target, error)
+	// Background reports whether a Background program made or changed the
+	// trigger, so that only rules that ask for it run.
+	Background() bool
+	// ControllerLabels reports whether generated resources get the labels that
+	// a controller needs to find them again.
+	ControllerLabels() bool
+}
+
+// A Target is a resource that a rule changed or generated because of another
+// one.
+type Target struct {
+	ID     resource.ID
+	Before resource.Object // nil when the rule generated the resource
+	After  resource.Object // Before when nothing changed
 }
 
 // An Outcome is how one rule ended on one resource.
@@ -123,5 +172,6 @@ type Result struct {
 	Outcome Outcome
 	Message string
 	Object  resource.Object // after the rule; nil unless Outcome is Mutated
+	Targets []Target        // of a Background program; also those that did not change
 	Err     error           // nil unless Outcome is Denied or Failed
 }
