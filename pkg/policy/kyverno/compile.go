@@ -63,6 +63,12 @@ func compile(docs []*resource.Resource) (policy.Set, error) {
 			if len(compiled.mutations) > 0 {
 				set.Programs = append(set.Programs, &mutator{program{policy: p, rules: compiled.mutations}})
 			}
+			if len(compiled.existing) > 0 {
+				set.MutateExisting = append(set.MutateExisting, &targetMutator{program{policy: p, rules: compiled.existing}})
+			}
+			if len(compiled.generations) > 0 {
+				set.Generate = append(set.Generate, &generator{program{policy: p, rules: compiled.generations}})
+			}
 			if len(compiled.images) > 0 {
 				pins = append(pins, &pinner{program{policy: p, rules: compiled.images}})
 				if slices.ContainsFunc(compiled.images, func(r *rule) bool { return r.images.Checks() }) {
@@ -87,8 +93,8 @@ func validateNotice(rules int) string {
 
 // A compiledPolicy holds the rules of a policy by what they do.
 type compiledPolicy struct {
-	mutations, images []*rule
-	validations       int
+	mutations, images, existing, generations []*rule
+	validations                              int
 }
 
 // compilePolicy returns nil when the policy has faults. Rules that cannot be
@@ -108,7 +114,8 @@ func compilePolicy(p *spec.Policy, exceptions []*exception) (*compiledPolicy, er
 		at := fieldpath.Path{}.Key("spec").Key("webhookConfiguration").Key("matchConditions")
 		return nil, p.Error("", at, fmt.Errorf("CEL match conditions of a policy are not evaluated at render time yet, so none of its rules runs; write them as preconditions: %w", errors.ErrUnsupported))
 	}
-	var unsupported, faults []error
+	var faults []error
+	broken := false
 	faulty := map[string]bool{} // by the path of a rule: those derived from it have the same faults
 	for i := range rules {
 		r := &rules[i]
@@ -117,28 +124,35 @@ func compilePolicy(p *spec.Policy, exceptions []*exception) (*compiledPolicy, er
 			continue
 		}
 		c := &ruleCompiler{policy: p, rule: r}
+		var list *[]*rule
+		var compile func([]*exception) *rule
 		switch {
 		case r.HasGenerate():
-			unsupported = append(unsupported, p.Error(r.Name, r.Path.Key("generate"),
-				fmt.Errorf("generate rules are not evaluated at render time yet: %w", errors.ErrUnsupported)))
+			list, compile = &out.generations, c.generation
 		case r.HasMutateExisting():
-			unsupported = append(unsupported, p.Error(r.Name, r.Path.Key("mutate").Key("targets"),
-				fmt.Errorf("mutate rules with targets are not evaluated at render time yet: %w", errors.ErrUnsupported)))
-			faulty[at] = true
+			list, compile = &out.existing, c.targetMutation
 		case r.HasMutate():
-			out.mutations = append(out.mutations, c.mutation(exceptions))
+			list, compile = &out.mutations, c.mutation
 		case r.HasVerifyImages():
-			out.images = append(out.images, c.verification(exceptions))
+			list, compile = &out.images, c.verification
+		default:
+			continue
 		}
-		if len(c.faults) > 0 {
-			faulty[at] = true
-			faults = append(faults, c.faults...)
+		compiled := compile(exceptions)
+		if len(c.faults) == 0 {
+			*list = append(*list, compiled)
+			continue
+		}
+		faulty[at] = true
+		for _, f := range c.faults {
+			faults = append(faults, f)
+			broken = broken || !errors.Is(f, errors.ErrUnsupported)
 		}
 	}
-	if len(faults) > 0 {
-		return nil, errors.Join(append(faults, unsupported...)...)
+	if broken {
+		out = nil
 	}
-	return out, errors.Join(unsupported...)
+	return out, errors.Join(faults...)
 }
 
 // A ruleCompiler compiles one rule and collects its faults.
@@ -148,6 +162,7 @@ type ruleCompiler struct {
 	texts  []string // all texts of the rule
 	names  []string // of all context entries of the rule
 	inLoop bool     // inside a foreach
+	object string   // what {{ @ }} leads into; "": the matched object
 	faults []error
 }
 
@@ -351,6 +366,14 @@ func entryNames(r *spec.Rule) []string {
 	}
 	if r.Mutation != nil {
 		loops(r.Mutation.ForEach)
+		for i := range r.Mutation.Targets {
+			add(r.Mutation.Targets[i].Context)
+		}
+	}
+	if r.Generation != nil {
+		for i := range r.Generation.ForEach {
+			add(r.Generation.ForEach[i].Context)
+		}
 	}
 	return out
 }
@@ -400,7 +423,7 @@ type patch struct {
 func (c *ruleCompiler) patch(document any, at, path fieldpath.Path, merge any, operations string) *patch {
 	p := &patch{}
 	compile := func(v any, name string) *variable.Template {
-		t, err := variable.Compile(v, variable.Options{Document: document, Path: path.Key(name), At: at, Check: c.defined})
+		t, err := variable.Compile(v, variable.Options{Document: document, Path: path.Key(name), At: at, Object: c.object, Check: c.defined})
 		c.templateFaults(nil, err)
 		return t
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/digest"
 	"github.com/oneloop-dev/oneloop/pkg/digest/lock"
 	"github.com/oneloop-dev/oneloop/pkg/facts"
+	"github.com/oneloop-dev/oneloop/pkg/pipeline"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
@@ -137,20 +138,34 @@ func golden(t *testing.T, in map[string][]byte) map[string]string {
 		}
 		r.digests = l.Resolver()
 	}
-	var objects []string
 	for _, item := range items {
 		before, _ := item.Object()
 		text, err := yaml.Marshal(before)
 		if err != nil {
 			t.Fatal(err)
 		}
-		o, lines := r.apply(t, item)
-		for _, l := range lines {
-			out["results"] += l + "\n"
-		}
+		r.apply(t, item)
 		after, _ := item.Object()
 		if again, _ := yaml.Marshal(after); string(again) != string(text) {
 			t.Errorf("%s: the input was modified", item.ID())
+		}
+	}
+	made, err := pipeline.Apply(t.Context(), items, pipeline.Options{Set: set, Facts: known, Digests: r.digests, KeepGoing: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range made.Entries {
+		message := e.Message
+		if e.Err != nil {
+			message = e.Err.Error()
+		}
+		out["results"] += fmt.Sprintf("%s %s/%s: %s: %s\n", e.Resource, e.Policy.ID.Name, e.Rule, e.Outcome.Status(), message)
+	}
+	var objects []string
+	for _, item := range made.Resources {
+		o, err := item.Object()
+		if err != nil {
+			t.Fatal(err)
 		}
 		data, err := yaml.Marshal(o)
 		if err != nil {

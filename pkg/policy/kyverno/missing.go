@@ -27,6 +27,30 @@ data: {}
 `, name, namespace)))
 }
 
+// missingObject says how to declare an object that a rule needs; what tells
+// what for, and kind is apiVersion/Kind.
+func missingObject(what, kind, namespace, name string) error {
+	i := strings.LastIndexByte(kind, '/')
+	apiVersion, id, at := kind[:max(i, 0)], name, ""
+	kind = kind[i+1:]
+	if namespace != "" {
+		id, at = namespace+"/"+name, ", namespace: "+namespace
+	}
+	return fmt.Errorf("%s %s %s is not known at render time: %w; add it to the manifests, or give it with --facts, as in\n%s", what, kind, id, facts.ErrMissing, indent(fmt.Sprintf(`apiVersion: %s
+kind: %s
+metadata: {name: %s%s}
+`, apiVersion, kind, name, at)))
+}
+
+// missingList says how to declare the objects that a rule copies.
+func missingList(kind, namespace string) error {
+	where := ""
+	if namespace != "" {
+		where = " in namespace " + namespace
+	}
+	return fmt.Errorf("no %s%s is known at render time: %w; add those to clone to the manifests, or give them with --facts", kind, where, facts.ErrMissing)
+}
+
 // missingCall says how to record the answer of an API call.
 func missingCall(method, urlPath string) error {
 	verb := ""

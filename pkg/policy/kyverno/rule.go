@@ -35,9 +35,12 @@ type rule struct {
 	rest          *variable.Template // what else has to resolve; may be nil
 
 	// One of these says what the rule does.
-	patch  *patch
-	loops  []*loop
-	images *verifyimages.Rule
+	patch       *patch
+	loops       []*loop
+	images      *verifyimages.Rule
+	generations []*generation
+
+	targets []*target // what patch or loops change, when it is not the object itself
 }
 
 // A program runs the rules of one kind of one policy.
@@ -171,7 +174,7 @@ func (r *rule) admit(req *request, o resource.Object) (*scope, policy.Result) {
 
 // fixed reports whether the rule evaluates no expression at all.
 func (r *rule) fixed() bool {
-	return r.patch != nil && r.patch.merge.Static() && r.patch.operations.Static() &&
+	return r.patch != nil && r.targets == nil && r.patch.merge.Static() && r.patch.operations.Static() &&
 		r.rest == nil && r.preconditions == nil && len(r.exceptions) == 0
 }
 
@@ -284,7 +287,7 @@ func (p *patch) apply(s *scope, o resource.Object) (resource.Object, error) {
 	if !ok {
 		return nil, fmt.Errorf("patchStrategicMerge: expected a map, found %s", describe(merge))
 	}
-	out, applied, err := anchor.Apply(s.request.in.ID.Kind, o, pattern)
+	out, applied, err := anchor.Apply(resource.IDOf(o).Kind, o, pattern)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("patchStrategicMerge: %w", err)

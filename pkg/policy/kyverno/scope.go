@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/oneloop-dev/oneloop/pkg/expr/jmespath"
+	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/image"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/match"
@@ -52,13 +53,23 @@ func newRequest(ctx context.Context, in policy.Input, p *spec.Policy) *request {
 			_, r.subresource, _ = strings.Cut(own.Name, "/")
 		}
 	}
-	if r.namespace == "" && !resource.ClusterScoped(in.ID.Kind) {
-		r.namespace, r.assumed = in.Facts.DefaultNamespace, true
+	if in.Operation != "" {
+		r.operation = in.Operation
 	}
+	r.namespace = seenNamespace(in.Facts, in.ID)
+	r.assumed = r.namespace != in.ID.Namespace
 	if operation, ok := r.given["request.operation"].(string); ok {
 		r.operation = operation
 	}
 	return r
+}
+
+// seenNamespace is the namespace of an object as policies see it.
+func seenNamespace(known *facts.Facts, id resource.ID) string {
+	if id.Namespace == "" && !resource.ClusterScoped(id.Kind) {
+		return known.DefaultNamespace
+	}
+	return id.Namespace
 }
 
 // subject is what rules match o as.
@@ -77,15 +88,7 @@ func (r *request) show(o resource.Object) resource.Object {
 	if !r.assumed {
 		return o
 	}
-	meta, ok := o["metadata"].(map[string]any)
-	if !ok {
-		return o
-	}
-	meta = maps.Clone(meta)
-	meta["namespace"] = r.namespace
-	o = maps.Clone(o)
-	o["metadata"] = meta
-	return o
+	return withNamespace(o, r.namespace)
 }
 
 // hide undoes show.
@@ -93,8 +96,26 @@ func (r *request) hide(o resource.Object) resource.Object {
 	if !r.assumed {
 		return o
 	}
+	return withoutNamespace(o, r.namespace)
+}
+
+// withNamespace returns o in a namespace.
+func withNamespace(o resource.Object, namespace string) resource.Object {
 	meta, ok := o["metadata"].(map[string]any)
-	if !ok || meta["namespace"] != r.namespace {
+	if !ok {
+		return o
+	}
+	meta = maps.Clone(meta)
+	meta["namespace"] = namespace
+	o = maps.Clone(o)
+	o["metadata"] = meta
+	return o
+}
+
+// withoutNamespace undoes withNamespace, unless somebody changed it.
+func withoutNamespace(o resource.Object, namespace string) resource.Object {
+	meta, ok := o["metadata"].(map[string]any)
+	if !ok || meta["namespace"] != namespace {
 		return o
 	}
 	meta = maps.Clone(meta)
@@ -124,9 +145,12 @@ func (r *request) admission(o resource.Object) map[string]any {
 	}
 	switch r.operation {
 	case "UPDATE":
-		// Nothing tells how the object was before; as in Kyverno's command
-		// line it was the same.
+		// When nothing tells how the object was before, it was the same, as in
+		// Kyverno's command line.
 		req["oldObject"] = r.object
+		if r.in.Old != nil {
+			req["oldObject"] = r.show(r.in.Old)
+		}
 	case "DELETE":
 		req["object"], req["oldObject"] = nil, o
 	}
@@ -242,6 +266,9 @@ func (s *scope) setObject(o resource.Object) {
 	req["object"] = o
 	s.root["request"] = req
 }
+
+// setTarget makes o the target that expressions see.
+func (s *scope) setTarget(o resource.Object) { s.root["target"] = o }
 
 // setElement sets the variables of one round of a foreach.
 func (s *scope) setElement(element any, index, nesting int) {

@@ -11,6 +11,16 @@ import (
 // A kindSelector selects kinds; each part may have wildcards.
 type kindSelector struct{ group, version, kind, subresource string }
 
+// Kinds compiles one name of kinds, in the forms that match blocks have. The
+// subresource is what the name asks for, "" for the objects themselves.
+func Kinds(name string) (wanted func(resource.Kind) bool, subresource string, err error) {
+	k, err := parseKindSelector(name)
+	if err != nil {
+		return nil, "", err
+	}
+	return k.selects, k.subresource, nil
+}
+
 // parseKindSelector reads the forms in which policies name kinds:
 //
 //	Kind                    Pod

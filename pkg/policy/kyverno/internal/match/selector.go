@@ -1,11 +1,13 @@
 package match
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/spec"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/wildcard"
+	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
 // A selector is a compiled label selector. Kyverno allows wildcards in the
@@ -42,6 +44,25 @@ func compileSelector(s *spec.LabelSelector) (*selector, error) {
 		}
 	}
 	return out, nil
+}
+
+// Labels compiles a selector as the API server reads it, without wildcards. It
+// selects objects by their labels; a nil selector selects all.
+func Labels(s *spec.LabelSelector) (selects func(resource.Object) bool, err error) {
+	if s == nil {
+		return func(resource.Object) bool { return true }, nil
+	}
+	compiled, err := compileSelector(s)
+	if err != nil {
+		return nil, err
+	}
+	if compiled.never || len(compiled.patterns) > 0 {
+		return nil, errors.New("a label selector has no wildcards here: the API server reads it")
+	}
+	return func(o resource.Object) bool {
+		meta, _ := o["metadata"].(map[string]any)
+		return compiled.matches(objectLabels(meta["labels"]))
+	}, nil
 }
 
 // matches reports whether all of s holds for l.

@@ -150,6 +150,12 @@ type Rule struct {
 	Fault error `json:"-"`
 }
 
+// SkipsBackgroundRequests reports whether the rule leaves alone what Kyverno's
+// background controller made or changed, as it does unless told.
+func (r *Rule) SkipsBackgroundRequests() bool {
+	return r.SkipBackgroundRequests == nil || *r.SkipBackgroundRequests
+}
+
 // HasMutate reports whether the rule mutates.
 func (r *Rule) HasMutate() bool { return r.Mutation != nil && !r.Mutation.isZero() }
 

@@ -9,16 +9,16 @@ import (
 )
 
 // here returns the JMESPath expression that {{ @ }} stands for in a text at
-// place: the same place of the object. The first two steps of the place are
+// place: the same place of the object, such as request.object. The first two steps of the place are
 // those to the patch, as in mutate.patchStrategicMerge.
-func here(place fieldpath.Path) string {
+func here(object string, place fieldpath.Path) string {
 	if len(place) > 2 {
 		place = place[2:]
 	} else {
 		place = nil
 	}
 	var b strings.Builder
-	b.WriteString("request.object")
+	b.WriteString(object)
 	for _, step := range place {
 		key := step.Key()
 		if step.IsIndex() {

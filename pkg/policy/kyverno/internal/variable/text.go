@@ -92,6 +92,7 @@ func unescape(text string) string { return strings.ReplaceAll(text, `\{{`, `{{`)
 // text is a text with variables.
 type text struct {
 	raw         string
+	object      string         // where {{ @ }} leads into
 	place       fieldpath.Path // what {{ @ }} stands for
 	path        fieldpath.Path // for errors
 	expressions *Expressions
@@ -134,7 +135,7 @@ func (c *compilation) variables(s string, place, path fieldpath.Path) node {
 		}
 		return nil
 	}
-	t := &text{raw: s, place: slices.Clone(place), path: slices.Concat(c.at, path), expressions: c.expressions}
+	t := &text{raw: s, object: c.object, place: slices.Clone(place), path: slices.Concat(c.at, path), expressions: c.expressions}
 	var rest strings.Builder // what the search that follows the first one sees, at least
 	end := 0
 	for _, v := range spans {
@@ -172,7 +173,7 @@ func (c *compilation) variables(s string, place, path fieldpath.Path) node {
 // compile compiles the expression of a variable of t.
 func (t *text) compile(source string) (*Expression, error) {
 	if source == "@" {
-		source = here(t.place)
+		source = here(t.object, t.place)
 	}
 	return t.expressions.Compile(source)
 }
@@ -323,7 +324,7 @@ func (t *text) within(s Scope, v any, place fieldpath.Path, left *budget) (any, 
 	}
 	switch v := v.(type) {
 	case string:
-		inner := &text{raw: v, place: place, path: t.path, expressions: t.expressions}
+		inner := &text{raw: v, object: t.object, place: place, path: t.path, expressions: t.expressions}
 		return inner.substitute(s, v, left)
 	case []any:
 		out := make([]any, len(v))

@@ -96,6 +96,8 @@ type Options struct {
 	Path fieldpath.Path
 	// At is where Document stands; it is put in front of the paths in errors.
 	At fieldpath.Path
+	// Object is what @ leads into: request.object when empty, or target.
+	Object string
 	// Check may refuse an expression. Those that only come into being when
 	// variables inside them are substituted are not checked.
 	Check func(e *Expression) error
@@ -106,7 +108,10 @@ func Compile(v any, opts Options) (*Template, error) {
 	if opts.Document == nil {
 		opts.Document = v
 	}
-	c := &compilation{document: opts.Document, at: opts.At, check: opts.Check, expressions: &Expressions{}}
+	if opts.Object == "" {
+		opts.Object = "request.object"
+	}
+	c := &compilation{document: opts.Document, at: opts.At, object: opts.Object, check: opts.Check, expressions: &Expressions{}}
 	t := &Template{root: c.value(v, slices.Clone(opts.Path)), value: v}
 	if err := errors.Join(c.faults...); err != nil {
 		return nil, err
@@ -169,6 +174,7 @@ func kindOf(v any) string {
 type compilation struct {
 	document    any
 	at          fieldpath.Path
+	object      string
 	check       func(*Expression) error
 	expressions *Expressions
 	faults      []error
