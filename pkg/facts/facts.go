@@ -51,7 +51,10 @@ type Facts struct {
 	Request           Request
 	DefaultNamespace  string // how policies see namespaced items that name none
 	KubernetesVersion string
-	Now               func() time.Time // the time of the request; nil when it was not declared
+	// Complete says that nothing exists but what is known, as in a test suite: a
+	// kind without objects has none.
+	Complete bool
+	Now      func() time.Time // the time of the request; nil when it was not declared
 
 	apiCalls      []APICall
 	globalContext map[string]any

@@ -177,6 +177,7 @@ func (f *fixture) distinct(rs []*resource.Resource) []*resource.Resource {
 // goes before what the values say.
 func (s *Suite) facts(f *fixture, operation, now string) (*facts.Facts, error) {
 	known := facts.New()
+	known.Complete = true
 	values := f.values
 	if operation != "" {
 		values = make([]*resource.Resource, len(f.values))

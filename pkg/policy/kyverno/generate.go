@@ -228,7 +228,7 @@ func (g *generating) cloneList(ctx context.Context, s *scope, list *spec.CloneLi
 				}
 			}
 		}
-		if !found {
+		if !found && !known.Complete {
 			// Whether there is none cannot be seen.
 			return missingList(name, list.Namespace)
 		}
