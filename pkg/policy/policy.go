@@ -60,6 +60,15 @@ type Ref struct {
 	Severity, Category string
 }
 
+// Key is what reports call the policy: its name, with the namespace in front
+// when the kind of policy belongs to one.
+func (r Ref) Key() string {
+	if r.ID.Namespace != "" && !resource.ClusterScoped(r.ID.Kind) {
+		return r.ID.Namespace + "/" + r.ID.Name
+	}
+	return r.ID.Name
+}
+
 // A Program is a compiled policy. It is immutable, and one Program may serve
 // many goroutines.
 type Program interface {

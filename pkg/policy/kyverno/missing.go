@@ -1,6 +1,7 @@
 package kyverno
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -16,6 +17,11 @@ userInfo: {username: ana, groups: [system:authenticated]}
 roles: []
 clusterRoles: []
 `))
+}
+
+// assigned says why a field of the metadata has no value.
+func assigned(field string) error {
+	return fmt.Errorf("metadata.%s is assigned by the API server, so that no manifest has it: %w; leave the rule to the cluster, or write it without that field", field, errors.ErrUnsupported)
 }
 
 // missingConfigMap says how to declare a ConfigMap.

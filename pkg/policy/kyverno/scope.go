@@ -348,6 +348,13 @@ func (s *scope) Search(e *variable.Expression) (any, error) {
 			}
 		}
 	}
+	if err != nil && jmespath.IsNotFound(err) {
+		for _, name := range []string{"uid", "resourceVersion", "creationTimestamp", "generation"} {
+			if strings.Contains(e.String(), ".metadata."+name) {
+				return nil, assigned(name)
+			}
+		}
+	}
 	return v, err
 }
 

@@ -17,9 +17,9 @@ import (
 //	"changes": [{"path", "before", "after"}],
 //	"targets": [{"resource", "file", "line", "generated", "changes"}]}]}
 //
-// where result is pass, fail, warn, error or skip. A notice about a policy has
-// no resource; before is absent for an added field, after for a removed one.
-// Targets are the resources that a rule changed or generated because of
+// where policy is the name, or namespace/name, and result is pass, fail, warn,
+// error or skip. A notice about a policy has no resource; before is absent for
+// an added field, after for a removed one. Targets are the resources that a rule changed or generated because of
 // resource, its trigger.
 var Format = report.Format{
 	Name:  "json",
@@ -68,7 +68,7 @@ func write(w io.Writer, entries []report.Entry) error {
 	doc := document{Results: make([]result, 0, len(entries))}
 	for _, e := range entries {
 		r := result{
-			Policy: e.Policy.ID.Name, Rule: e.Rule, Result: e.Outcome.Status(), Message: e.Message,
+			Policy: e.Policy.Key(), Rule: e.Rule, Result: e.Outcome.Status(), Message: e.Message,
 			File: e.Origin.File, Line: e.Origin.Line,
 		}
 		if e.Err != nil && r.Message == "" {
