@@ -12,14 +12,35 @@
 //	              (verifyDigest, required); a signature that is asked for is an
 //	              error, because it can't be verified yet
 //	validate      changes no manifest: a notice says that it is not evaluated
-//	generate, mutate with targets
-//	              an error that names the rule; the other rules run
+//	generate      data, clone, cloneList and foreach
+//	mutate with targets
+//	              over the resources of the run
 //
 // Rules run in the order of the documents and of the rules in them: first
 // mutate of all policies, then verifyImages of all. Each rule sees the resource
 // as the ones before left it, also when it is matched. With applyRules: One a
 // policy stops after its first rule that did something. A rule whose patch
 // fails ends its policy for that resource.
+//
+// # Rules that act on other resources
+//
+// When all resources are admitted, generate rules and then mutate rules with
+// targets run, each for one trigger after another. Every resource is a trigger.
+// What such a rule generates or changes is admitted in turn, as CREATE or as
+// UPDATE with its old object, and triggers only rules that set
+// skipBackgroundRequests: false.
+//
+// A generated resource that is there already stays, or is replaced when the
+// rule synchronizes; with useServerSideApply of the policy it is merged. Data
+// without metadata.labels that are all text loses its labels, as in Kyverno. A
+// copy loses uid, resourceVersion, creationTimestamp, managedFields and
+// selfLink, in another namespace ownerReferences, and the labels of Kyverno's
+// controller; a resource is not copied onto itself.
+//
+// A target is seen as target, the trigger as request.object; {{ @ }} leads into
+// the target. Labels are not asked of a target that is named with its
+// namespace. One that only the facts have is a warning, since it can't be
+// changed here; one that is named and unknown is an error.
 //
 // Rules for Pods are copied for the kinds of pod controllers (autogen), unless
 // the annotation pod-policies.kyverno.io/autogen-controllers says otherwise;
