@@ -270,7 +270,8 @@ func (s resourceSpec) matches(id resource.ID) bool {
 }
 
 func (s resourceSpec) String() string {
-	return resource.ID{Kind: resource.Kind{Group: s.Group, Version: s.Version, Kind: s.Kind}, Namespace: s.Namespace, Name: s.Name}.String()
+	parts := []string{s.Group, s.Version, s.Kind, s.Namespace, s.Name}
+	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), "/")
 }
 
 // trigger judges an expectation on a resource that policies were applied to.
