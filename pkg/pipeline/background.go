@@ -293,7 +293,11 @@ func (w *world) Update(ctx context.Context, o resource.Object) (policy.Target, e
 	if k == nil {
 		return policy.Target{}, fmt.Errorf("%s is none of the resources: a rule must not change who its target is", id)
 	}
-	return w.replace(ctx, k, o)
+	before, err := k.read()
+	if err != nil {
+		return policy.Target{}, err
+	}
+	return w.replace(ctx, k, o, policy.Input{Operation: "UPDATE", Old: before})
 }
 
 // Generate implements policy.World.
@@ -314,7 +318,9 @@ func (w *world) Generate(ctx context.Context, o resource.Object, replace bool) (
 		if k.resource.ID().Namespace == "" {
 			o = withoutNamespace(o)
 		}
-		return w.replace(ctx, k, o)
+		// As if the rule had just made it: so a second run over the output
+		// gives the same.
+		return w.replace(ctx, k, o, policy.Input{Operation: "CREATE"})
 	}
 	r, err := resource.New(o)
 	if err != nil {
@@ -330,7 +336,7 @@ func (w *world) Generate(ctx context.Context, o resource.Object, replace bool) (
 
 // replace stores o in place of what k is. Nothing happens when admission makes
 // of o what is there already.
-func (w *world) replace(ctx context.Context, k *known, o resource.Object) (policy.Target, error) {
+func (w *world) replace(ctx context.Context, k *known, o resource.Object, in policy.Input) (policy.Target, error) {
 	before, err := k.read()
 	if err != nil {
 		return policy.Target{}, err
@@ -340,7 +346,7 @@ func (w *world) replace(ctx context.Context, k *known, o resource.Object) (polic
 		return target, nil
 	}
 	entries := len(w.entries)
-	if err := w.store(ctx, k, o, policy.Input{Operation: "UPDATE", Old: before}); err != nil {
+	if err := w.store(ctx, k, o, in); err != nil {
 		return target, err
 	}
 	if resource.Equal(before, k.object) {
