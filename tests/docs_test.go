@@ -43,10 +43,6 @@ func TestLinksOfTheDocs(t *testing.T) {
 }
 
 func TestFlagsOfTheDocs(t *testing.T) {
-	var help bytes.Buffer
-	if code := cli.Main([]string{"render", "--help"}, strings.NewReader(""), &help, &help); code != 0 {
-		t.Fatal(help.String())
-	}
 	flags := func(text string, pattern string) []string {
 		var out []string
 		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
@@ -57,10 +53,59 @@ func TestFlagsOfTheDocs(t *testing.T) {
 		slices.Sort(out)
 		return slices.Compact(out)
 	}
-	inHelp := flags(help.String(), `(?m)^ +(?:-\w, )?--([a-z-]+)`)
-	inDocs := flags(read(t, "../docs/render.md"), "(?m)^\\| (?:`-\\w`, )?`--([a-z-]+)`")
-	if diff := cmp.Diff(inHelp, inDocs); diff != "" {
-		t.Errorf("flags of render (-help +docs/render.md)\n%s", diff)
+	for _, command := range []string{"render", "test"} {
+		var help bytes.Buffer
+		if code := cli.Main([]string{command, "--help"}, strings.NewReader(""), &help, &help); code != 0 {
+			t.Fatal(help.String())
+		}
+		page := "../docs/" + command + ".md"
+		inHelp := flags(help.String(), `(?m)^ +(?:-\w, )?--([a-z-]+)`)
+		inDocs := flags(read(t, page), "(?m)^\\| (?:`-\\w`, )?`--([a-z-]+)`")
+		if diff := cmp.Diff(inHelp, inDocs); diff != "" {
+			t.Errorf("flags of %s (-help +%s)\n%s", command, page, diff)
+		}
+	}
+}
+
+// TestSuiteOfTheDocs runs the suite that a page shows and compares what it
+// shows of the output.
+func TestSuiteOfTheDocs(t *testing.T) {
+	page := read(t, "../docs/test.md")
+	shown := func(pattern string) string {
+		m := regexp.MustCompile("(?s)```" + pattern + "(.*?)```").FindStringSubmatch(page)
+		if m == nil {
+			t.Fatalf("docs/test.md has no block %q", pattern)
+		}
+		return m[1]
+	}
+	t.Chdir(t.TempDir())
+	if err := os.Mkdir("policies", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"kyverno-test.yaml": shown("yaml\n"),
+		"team.yaml": `apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: team}
+spec:
+  rules:
+  - name: add-label
+    match: {any: [{resources: {kinds: [ConfigMap]}}]}
+    mutate: {patchStrategicMerge: {metadata: {labels: {team: shop}}}}
+`,
+		"resources.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n",
+		"patched.yaml":   "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings, labels: {team: bank}}\n",
+	} {
+		if err := os.WriteFile(filepath.Join("policies", name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out, errs bytes.Buffer
+	if code := cli.Main([]string{"test", "policies"}, strings.NewReader(""), &out, &errs); code != cli.ExitFailed {
+		t.Errorf("exit code %d: %s", code, errs.String())
+	}
+	if diff := cmp.Diff(shown(`\n\$ oneloop test policies\n`), out.String()); diff != "" {
+		t.Errorf("output (-docs/test.md +oneloop)\n%s", diff)
 	}
 }
 
