@@ -198,6 +198,11 @@ func (s *Suite) facts(f *fixture, operation, now string) (*facts.Facts, error) {
 		return nil, err
 	}
 	spec := facts.Spec{Operation: operation, Now: now, GlobalContext: map[string]any{}}
+	if len(f.userInfo) == 0 {
+		// As in kyverno test nobody makes the request: a rule that asks for a
+		// requester by role or name matches.
+		spec.UserInfo = &facts.Requester{}
+	}
 	for i, c := range s.apiCalls {
 		calls, err := c.recorded()
 		if err != nil {

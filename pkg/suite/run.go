@@ -266,7 +266,7 @@ func (e *engine) admit(ctx context.Context, trigger int) (out []outcome, err err
 	if err != nil {
 		return nil, err
 	}
-	in := policy.Input{ID: r.ID(), Object: object, Facts: e.facts, Digests: e.digests, Now: e.facts.Now}
+	in := policy.Input{ID: r.ID(), Object: object, Requested: object, Facts: e.facts, Digests: e.digests, Now: e.facts.Now}
 	for _, p := range e.set.Programs {
 		if !p.Selects(in.ID.Kind) {
 			continue

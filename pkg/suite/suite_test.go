@@ -1,6 +1,7 @@
 package suite_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/digest"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno"
+	"github.com/oneloop-dev/oneloop/pkg/resource"
 	"github.com/oneloop-dev/oneloop/pkg/suite"
 )
 
@@ -311,6 +313,96 @@ func TestJudgeComparesLoosely(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", d)
 			}
 		})
+	}
+}
+
+// As in kyverno test, who makes the request does not matter until a suite says.
+func TestJudgeWithoutRequester(t *testing.T) {
+	const archive = `
+-- policy.yaml --
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: p}
+spec:
+  background: false
+  rules:
+  - name: label
+    match: {any: [{resources: {kinds: [Pod]}, clusterRoles: [cluster-admin]}]}
+    mutate: {patchStrategicMerge: {metadata: {labels: {+(team): shop}}}}
+-- resources.yaml --
+apiVersion: v1
+kind: Pod
+metadata: {name: web}
+-- user.yaml --
+apiVersion: cli.kyverno.io/v1alpha1
+kind: UserInfo
+metadata: {name: user}
+userInfo: {username: jane}
+-- kyverno-test.yaml --
+policies: [policy.yaml]
+resources: [resources.yaml]
+results: [{policy: p, rule: label, resources: [web], result: pass}]
+`
+	for user, want := range map[string]string{"": "pass: Ok", "userinfo: user.yaml\n": "excluded: Excluded"} {
+		if d := cmp.Diff([]string{"label v1/Pod/default/web: " + want}, run(t, archive+user, suite.Options{})); d != "" {
+			t.Errorf("%q: (-want +got):\n%s", user, d)
+		}
+	}
+}
+
+func TestTable(t *testing.T) {
+	runs := []*suite.Run{{
+		Suite: &suite.Suite{Name: "s", Origin: resource.Origin{File: "t.yaml"}},
+		Verdicts: []suite.Verdict{
+			{ID: 1, Policy: "p", Rule: "r", Named: "wéb", Status: suite.Excluded, Reason: "Excluded"},
+			{ID: 2, Policy: "p", Rule: "r", Named: "a\x1b[2Jb", Status: suite.Fail, Reason: "Resource diff", Message: "differs\nhere", Diff: "-a\n+b\n c\x07\n"},
+		},
+	}, {Suite: &suite.Suite{Origin: resource.Origin{File: "u.yaml"}}, Err: errors.New("broken")}}
+	for _, tt := range []struct {
+		table suite.Table
+		want  string
+	}{
+		{suite.Table{}, `s (t.yaml)
+│────│────────│──────│──────────│──────────│───────────────│
+│ ID │ POLICY │ RULE │ RESOURCE │ RESULT   │ REASON        │
+│────│────────│──────│──────────│──────────│───────────────│
+│ 1  │ p      │ r    │ wéb      │ Excluded │ Excluded      │
+│ 2  │ p      │ r    │ a [2Jb   │ Fail     │ Resource diff │
+│────│────────│──────│──────────│──────────│───────────────│
+
+2: differs
+   here
+   -a
+   +b
+    c` + " " + `
+
+Test Summary: 0 tests passed and 1 tests failed; 1 excluded, 1 suite could not be run
+`},
+		{suite.Table{Color: true}, "s (t.yaml)\n" + `
+│────│────────│──────│──────────│──────────│───────────────│
+│ ID │ POLICY │ RULE │ RESOURCE │ RESULT   │ REASON        │
+│────│────────│──────│──────────│──────────│───────────────│
+│ 1  │ {36m}p{0m}      │ {36m}r{0m}    │ {36m}wéb{0m}      │ {33m}Excluded{0m} │ Excluded      │
+│ 2  │ {36m}p{0m}      │ {36m}r{0m}    │ {36m}a [2Jb{0m}   │ {31m}Fail{0m}     │ Resource diff │
+│────│────────│──────│──────────│──────────│───────────────│
+
+2: {31m}differs
+   here{0m}
+   {31m}-a{0m}
+   {32m}+b{0m}
+    c` + " " + `
+
+Test Summary: 0 tests passed and 1 tests failed; 1 excluded, 1 suite could not be run
+`},
+	} {
+		var out strings.Builder
+		if err := tt.table.Write(&out, runs, suite.Summarize(runs)); err != nil {
+			t.Fatal(err)
+		}
+		want := strings.NewReplacer("{", "\x1b[", "}", "").Replace(strings.Replace(tt.want, "(t.yaml)\n\n", "(t.yaml)\n", 1))
+		if d := cmp.Diff(want, out.String()); d != "" {
+			t.Errorf("colour %v (-want +got):\n%s", tt.table.Color, d)
+		}
 	}
 }
 
