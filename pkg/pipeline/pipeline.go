@@ -207,7 +207,7 @@ func (run *run) admit(ctx context.Context, r *resource.Resource) ([]report.Entry
 // apply runs programs over in, whose Digests and Now it fills in. It returns
 // the object that they made, nil when nothing changed.
 func (run *run) apply(ctx context.Context, programs []policy.Program, origin resource.Origin, in policy.Input) (resource.Object, []report.Entry, error) {
-	in.Digests, in.Now = run.Digests, run.Now
+	in.Digests, in.Now, in.Requested = run.Digests, run.Now, in.Object
 	var after resource.Object
 	var entries []report.Entry
 	for _, p := range programs {

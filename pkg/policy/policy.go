@@ -88,6 +88,9 @@ type Program interface {
 type Input struct {
 	ID     resource.ID
 	Object resource.Object // read-only
+	// Requested is the object before any program changed it, which some
+	// languages let rules see; nil: Object.
+	Requested resource.Object
 	// Facts is what a cluster would have known: other resources of the stream
 	// (as read, not as mutated) and what the user declared. Never nil.
 	Facts *facts.Facts

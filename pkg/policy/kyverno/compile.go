@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/patch/jsonpatch"
@@ -382,11 +384,14 @@ func entryNames(r *spec.Rule) []string {
 // like.
 var reserved = []string{"request", "images", "image", "target", "serviceAccountName", "serviceAccountNamespace"}
 
+// computes finds what makes Kyverno take any expression: @ or a function call.
+var computes = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`@|[a-z_0-9]\([^{}]`) })
+
 // defined refuses expressions that start with a name that nothing defines, as
 // Kyverno does: with a default, a misspelt name would go unnoticed.
 func (c *ruleCompiler) defined(e *variable.Expression) error {
 	name := e.Root()
-	if name == "" || slices.ContainsFunc(c.names, func(n string) bool { return strings.HasPrefix(e.String(), n) || e.Mentions(n) }) ||
+	if name == "" || computes().MatchString(strings.ReplaceAll(e.String(), `"`, "")) && !isElement(name) || slices.ContainsFunc(c.names, func(n string) bool { return strings.HasPrefix(e.String(), n) || e.Mentions(n) }) ||
 		slices.ContainsFunc(reserved, e.Mentions) {
 		return nil
 	}

@@ -66,7 +66,7 @@
 // request.clusterRoles, serviceAccountName and serviceAccountNamespace exist
 // once a requester is declared.
 //
-// images is read from the resource as it was when the policy began. In a
+// images is read from the resource as it was before all policies. In a
 // foreach, element and elementIndex belong to the innermost loop, element0,
 // element1 and so on to the loops from the outermost one. A loop changes the
 // resource in each round, but request.object is what it was before the loop.

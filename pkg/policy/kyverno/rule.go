@@ -64,6 +64,11 @@ func (p *program) run(ctx context.Context, in policy.Input, do func(*request, *r
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if p.rules[0].images != nil {
+		// Images are verified in a request of their own, with the object as the
+		// mutate rules left it.
+		in.Requested = nil
+	}
 	req := newRequest(ctx, in, p.policy)
 	shown := false
 	current := in.Object
@@ -233,6 +238,8 @@ func (r *rule) mutate(req *request, s *scope, o resource.Object) policy.Result {
 			return r.failed(req, err)
 		case count == 0:
 			return r.skipped("0 elements processed")
+		case r.spec.Fault != nil:
+			return r.failed(req, r.spec.Fault)
 		}
 		return r.mutated(req, out)
 	}

@@ -128,14 +128,21 @@ func withoutNamespace(o resource.Object, namespace string) resource.Object {
 // admission returns the request variable.
 func (r *request) admission(o resource.Object) map[string]any {
 	kind := map[string]any{"group": r.kind.Group, "version": r.kind.Version, "kind": r.kind.Kind}
+	plurals := map[string]any{"group": r.kind.Group, "version": r.kind.Version, "resource": plural(r.kind.Kind)}
 	req := map[string]any{
-		"object":      any(o),
-		"oldObject":   nil,
-		"namespace":   r.namespace,
-		"operation":   r.operation,
-		"kind":        kind,
-		"requestKind": kind,
-		"dryRun":      false,
+		"object":          any(o),
+		"oldObject":       nil,
+		"namespace":       r.namespace,
+		"operation":       r.operation,
+		"kind":            kind,
+		"requestKind":     kind,
+		"resource":        plurals,
+		"requestResource": plurals,
+		"dryRun":          false,
+	}
+	if r.kind == (resource.Kind{Version: "v1", Kind: "Namespace"}) {
+		// So does the API server.
+		req["namespace"] = r.in.ID.Name
 	}
 	if r.in.ID.Name != "" {
 		req["name"] = r.in.ID.Name
@@ -147,7 +154,7 @@ func (r *request) admission(o resource.Object) map[string]any {
 	case "UPDATE":
 		// When nothing tells how the object was before, it was the same, as in
 		// Kyverno's command line.
-		req["oldObject"] = r.object
+		req["oldObject"] = r.show(r.requested())
 		if r.in.Old != nil {
 			req["oldObject"] = r.show(r.in.Old)
 		}
@@ -173,9 +180,23 @@ func (r *request) admission(o resource.Object) map[string]any {
 			user["extra"] = extra
 		}
 		req["userInfo"] = user
-		req["roles"], req["clusterRoles"] = texts(known.Roles), texts(known.ClusterRoles)
+		// Kyverno leaves out empty lists.
+		if len(known.Roles) > 0 {
+			req["roles"] = texts(known.Roles)
+		}
+		if len(known.ClusterRoles) > 0 {
+			req["clusterRoles"] = texts(known.ClusterRoles)
+		}
 	}
 	return req
+}
+
+// requested returns the object as the request brought it, before all policies.
+func (r *request) requested() resource.Object {
+	if r.in.Requested != nil {
+		return r.in.Requested
+	}
+	return r.in.Object
 }
 
 func texts(list []string) []any {
@@ -193,7 +214,7 @@ func (r *request) scope(o resource.Object) *scope {
 		if known := &r.in.Facts.Request; known.UserDeclared {
 			root["serviceAccountName"], root["serviceAccountNamespace"] = serviceAccount(known.User.Username)
 		}
-		original := r.object
+		original := r.requested()
 		images := &entry{name: "images", load: func(*scope) (any, error) {
 			groups, err := image.Groups(r.in.ID.Kind, original)
 			if err != nil || len(groups) == 0 {

@@ -28,6 +28,10 @@ func (c *checker) mutation(r *Rule) {
 		c.conditions(tp.Key("preconditions"), t.Preconditions, false)
 	}
 	c.labelsAreText(path.Key("patchStrategicMerge"), m.PatchStrategicMerge)
+	// Not those of a nested foreach: there Kyverno takes null, which removes.
+	for i := range m.ForEach {
+		c.labelsAreText(path.Key("foreach").Index(i).Key("patchStrategicMerge"), m.ForEach[i].PatchStrategicMerge)
+	}
 	c.forEach(path.Key("foreach"), m.ForEach)
 }
 
@@ -46,7 +50,6 @@ func (c *checker) forEach(path fieldpath.Path, loops []ForEachMutation) {
 		case len(patches) != 1:
 			c.errorf(fp, "expected exactly one of patchStrategicMerge, patchesJson6902 and foreach, found %s", list(patches))
 		}
-		c.labelsAreText(fp.Key("patchStrategicMerge"), f.PatchStrategicMerge)
 	}
 }
 

@@ -146,7 +146,7 @@ type Rule struct {
 	// Raw is the rule as JSON value, read-only.
 	Raw map[string]any `json:"-"`
 	// Fault, when set, is why the rule must fail on every resource that it
-	// matches. Only rules that autogen made have one.
+	// would change.
 	Fault error `json:"-"`
 }
 
