@@ -155,7 +155,7 @@ func (j *judge) choose(e *Expectation, outcomes []outcome) choice {
 	}
 	everything.targets, everything.payloads = targets[:touched], j.suite.payloads
 	if len(e.Resources) == 0 && len(e.specs) == 0 {
-		return j.selected(everything)
+		return j.once(e, j.selected(everything), outcomes)
 	}
 	var c choice
 	for _, name := range e.Resources {
@@ -198,11 +198,28 @@ func (j *judge) choose(e *Expectation, outcomes []outcome) choice {
 	}
 	if len(c.triggers)+len(c.targets)+len(c.payloads) == 0 {
 		missing := c.missing
-		c = j.selected(everything)
+		c = j.once(e, j.selected(everything), outcomes)
 		c.missing = missing
 		return c
 	}
-	return j.ofKind(e.Kind, c)
+	return j.once(e, j.ofKind(e.Kind, c), outcomes)
+}
+
+// once judges a resource that is a trigger as well as a target once: as what
+// the suite declares it to be, if it triggered anything, or is not expected to.
+func (j *judge) once(e *Expectation, c choice, outcomes []outcome) choice {
+	c.targets = slices.DeleteFunc(slices.Clone(c.targets), func(id resource.ID) bool {
+		i := slices.IndexFunc(j.fixture.triggers, func(r *resource.Resource) bool { return identity(r.ID()) == id })
+		if i < 0 || !slices.Contains(c.triggers, i) || slices.ContainsFunc(j.fixture.targets, func(r *resource.Resource) bool { return identity(r.ID()) == id }) {
+			return false
+		}
+		if e.Want == "skip" || slices.ContainsFunc(outcomes, func(o outcome) bool { return o.trigger == i }) {
+			return true
+		}
+		c.triggers = slices.DeleteFunc(slices.Clone(c.triggers), func(k int) bool { return k == i })
+		return false
+	})
+	return c
 }
 
 // take adds the triggers for which has holds, and reports whether one does.

@@ -457,3 +457,221 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// What a suite gives besides resources: values, exceptions, answers of calls,
+// values of the global context, and what is in the cluster.
+func TestRunKnowsWhatTheSuiteGives(t *testing.T) {
+	const archive = `
+-- policy.yaml --
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: p}
+spec:
+  rules:
+  - name: label
+    match:
+      any:
+      - resources:
+          kinds: [Pod]
+          namespaceSelector: {matchLabels: {labels: "yes"}}
+    context:
+    - name: given
+      apiCall: {urlPath: /api/v1/given, jmesPath: a}
+    - name: called
+      apiCall: {urlPath: /api/v1/called, jmesPath: a}
+    - name: global
+      globalReference: {name: global, jmesPath: one}
+    - name: listed
+      globalReference: {name: listed, jmesPath: "[0].metadata.name"}
+    - name: settings
+      configMap: {name: settings, namespace: shop}
+    mutate:
+      patchStrategicMerge:
+        metadata:
+          labels:
+            given: "{{ given }}"
+            called: "{{ called }}"
+            global: "{{ global }}"
+            listed: "{{ listed }}"
+            settings: "{{ settings.data.a }}"
+-- exception.yaml --
+apiVersion: kyverno.io/v2
+kind: PolicyException
+metadata: {name: e, namespace: shop}
+spec:
+  exceptions: [{policyName: p, ruleNames: [label]}]
+  match: {any: [{resources: {kinds: [Pod], names: [free]}}]}
+-- resources.yaml --
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: shop}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: free, namespace: shop}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: other}
+-- cluster.yaml --
+apiVersion: cli.kyverno.io/v1alpha1
+kind: ClusterResource
+metadata: {name: c}
+spec:
+  resources:
+  - apiVersion: v1
+    kind: ConfigMap
+    metadata: {name: settings, namespace: shop}
+    data: {a: from-the-cluster}
+-- list.yaml --
+apiVersion: v1
+kind: Namespace
+metadata: {name: from-a-file}
+-- patched.yaml --
+apiVersion: v1
+kind: Pod
+metadata:
+  name: web
+  namespace: shop
+  labels: {given: from-values, called: from-a-call, global: from-data, listed: from-a-file, settings: from-the-cluster}
+-- kyverno-test.yaml --
+apiVersion: cli.kyverno.io/v1alpha1
+kind: Test
+metadata: {name: s}
+policies: [policy.yaml]
+resources: [resources.yaml]
+exceptions: [exception.yaml]
+clusterResources: [cluster.yaml]
+values:
+  policies:
+  - name: p
+    rules:
+    - name: label
+      values: {given: from-values}
+  namespaceSelector:
+  - name: shop
+    labels: {labels: "yes"}
+apiCallResponses:
+- urlPath: /api/v1/called
+  response: {body: {a: from-a-call}}
+globalContextEntries:
+- name: global
+  data: {b: {c: from-data}}
+  fieldPath: b
+  projections: [{name: one, path: c}]
+- name: listed
+  resourceFiles: [list.yaml]
+results:
+- {policy: p, rule: label, resources: [shop/web], patchedResources: patched.yaml, result: pass}
+- {policy: p, rule: label, resources: [free], result: skip}
+- {policy: p, rule: label, resources: [other/web], result: skip}
+`
+	want := []string{"label v1/Pod/shop/web: pass: Ok", "label v1/Pod/shop/free: pass: Ok", "label v1/Pod/other/web: pass: Excluded"}
+	if d := cmp.Diff(want, run(t, archive, suite.Options{})); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+// A resource that is a trigger as well as a target is judged once.
+func TestJudgeTargets(t *testing.T) {
+	const head = "-- kyverno-test.yaml --\npolicies: [policy.yaml]\nresources: [resources.yaml]\ntargetResources: [targets.yaml]\nresults:\n"
+	const files = `
+-- policy.yaml --
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: p}
+spec:
+  rules:
+  - name: mark
+    match: {any: [{resources: {kinds: [Namespace]}}]}
+    mutate:
+      targets:
+      - {apiVersion: v1, kind: ConfigMap, namespace: "{{ request.object.metadata.name }}", name: "*"}
+      - {apiVersion: v1, kind: Namespace, name: "{{ request.object.metadata.name }}"}
+      patchStrategicMerge: {metadata: {labels: {marked: "yes"}}}
+---
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: g}
+spec:
+  rules:
+  - name: secret
+    match: {any: [{resources: {kinds: [Namespace]}}]}
+    preconditions: {all: [{key: "{{ request.object.metadata.name }}", operator: Equals, value: shop}]}
+    generate:
+      apiVersion: v1
+      kind: Secret
+      namespace: "{{ request.object.metadata.name }}"
+      name: made
+      data: {stringData: {a: b}}
+-- resources.yaml --
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: bank}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: own, namespace: shop}
+-- targets.yaml --
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings, namespace: shop}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings, namespace: nowhere}
+-- patched.yaml --
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings, namespace: shop, labels: {marked: "yes"}}
+-- made.yaml --
+apiVersion: v1
+kind: Secret
+metadata: {name: made, namespace: shop}
+stringData: {a: b}
+-- other.yaml --
+apiVersion: v1
+kind: Secret
+metadata: {name: made, namespace: shop}
+stringData: {a: c}
+`
+	for _, tt := range []struct {
+		name, results string
+		want          []string
+	}{
+		{"a target", "- {policy: p, rule: mark, resources: [shop/settings], patchedResources: patched.yaml, result: pass}\n",
+			[]string{"mark v1/ConfigMap/shop/settings: pass: Ok"}},
+		{"a target that nothing changed", "- {policy: p, rule: mark, resources: [nowhere/settings], result: pass}\n",
+			[]string{"mark v1/ConfigMap/nowhere/settings: excluded: Excluded"}},
+		{"a trigger whose targets are in the file", "- {policy: p, rule: mark, resources: [shop], patchedResources: patched.yaml, result: pass}\n",
+			[]string{"mark v1/Namespace/shop: pass: Ok"}},
+		{"a trigger whose targets are not", "- {policy: p, rule: mark, resources: [bank], patchedResources: patched.yaml, result: pass}\n",
+			[]string{"mark v1/Namespace/bank: fail: Not in the file"}},
+		{"a target among the resources that triggers nothing", "- {policy: p, rule: mark, resources: [shop/own], result: pass}\n",
+			[]string{"mark v1/ConfigMap/shop/own: pass: Ok"}},
+		{"and is not expected to be a trigger", "- {policy: p, rule: mark, resources: [shop/own], result: skip}\n",
+			[]string{"mark v1/ConfigMap/shop/own: pass: Excluded"}},
+		{"what is generated, in one of the files", "- {policy: g, rule: secret, resources: [shop], generatedResources: [other.yaml, made.yaml], result: pass}\n",
+			[]string{"secret v1/Secret/shop/made: pass: Ok"}},
+		{"in none", "- {policy: g, rule: secret, resources: [shop], generatedResource: other.yaml, result: pass}\n",
+			[]string{"secret v1/Secret/shop/made: fail: Resource diff"}},
+		{"named itself", "- {policy: g, rule: secret, resources: [made], generatedResource: made.yaml, result: pass}\n",
+			[]string{"secret v1/Secret/shop/made: pass: Ok"}},
+		{"a rule that is skipped", "- {policy: g, rule: secret, resources: [bank], generatedResource: made.yaml, result: skip}\n",
+			[]string{"secret v1/Namespace/bank: pass: Ok"}},
+		{"a resource that is in the file of nobody", "- {policy: p, rule: mark, resources: [shop/settings], patchedResources: made.yaml, result: fail}\n",
+			[]string{"mark v1/ConfigMap/shop/settings: excluded: Not in the file"}},
+		{"and has to be", "- {policy: p, rule: mark, resources: [shop/settings], patchedResources: made.yaml, failOnMissingResources: true, result: fail}\n",
+			[]string{"mark v1/ConfigMap/shop/settings: fail: Want fail, got pass"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if d := cmp.Diff(tt.want, run(t, head+tt.results+files, suite.Options{})); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+		})
+	}
+}
