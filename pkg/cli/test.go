@@ -66,6 +66,8 @@ that change no manifest are not evaluated.`,
 	f.BoolVar(&o.strict, "strict", false, "fail when a rule did not match, or a name is that of no resource")
 	f.BoolVar(&o.requireEvaluated, "require-evaluated", false, "fail when something is not evaluated")
 	f.BoolVar(&o.removeColor, "remove-color", false, "print no colours, also on a terminal")
+	f.Bool("require-tests", true, "fail without suites") // of kyverno test; always so here
+	_ = f.MarkHidden("require-tests")
 	f.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		switch name {
 		case "filter":

@@ -90,6 +90,11 @@ func (run *Run) judge(ctx context.Context, s *Suite, opts Options) error {
 	}
 	run.Verdicts = j.verdicts
 	run.Warnings = append(run.Warnings, f.warnings...)
+	for _, p := range c.policies {
+		if p.invalid != "" && !slices.ContainsFunc(s.Expectations, func(e Expectation) bool { return slices.Contains(j.named(e.Policy), p) }) {
+			run.Warnings = append(run.Warnings, strings.Split(p.invalid, "\n")...)
+		}
+	}
 	return nil
 }
 
