@@ -21,6 +21,36 @@ type document struct {
 	// has been done to it. It is nil after the root was replaced by "replace".
 	self  any
 	nulls bool // there are addedNulls in root
+	// added is what copies and filled up lists have added so far. A value that
+	// is copied into itself again and again would grow without bound.
+	added int
+}
+
+// maxAdded limits what the operations of a patch add beyond their own values:
+// one for each value, and for each byte of keys and texts.
+const maxAdded = 1 << 22
+
+// weigh adds the weight of v to added, and reports whether it is in the limit.
+func (d *document) weigh(v any) bool {
+	d.added++
+	switch v := v.(type) {
+	case string:
+		d.added += len(v)
+	case map[string]any:
+		for k, e := range v {
+			d.added += len(k)
+			if !d.weigh(e) {
+				return false
+			}
+		}
+	case []any:
+		for _, e := range v {
+			if !d.weigh(e) {
+				return false
+			}
+		}
+	}
+	return d.added <= maxAdded
 }
 
 // addedNull is a null that an operation put into the document. It differs from
@@ -88,6 +118,9 @@ func (d *document) apply(o Operation) error {
 		v, err := d.read(o.From)
 		if err != nil {
 			return fmt.Errorf("from %q: %w", o.From, err)
+		}
+		if !d.weigh(v) {
+			return fmt.Errorf("from %q: the copies of the patch make the object larger than the limit of %d values and bytes", o.From, maxAdded)
 		}
 		return d.put(o.Path, v)
 	case "test":
@@ -323,10 +356,9 @@ func (d *document) addCreating(c any, path []string, v any) (any, error) {
 
 	if list, ok := c.([]any); ok {
 		if i, err := strconv.Atoi(step); err == nil && i > len(list) {
-			if i > maxIndex {
-				return nil, fmt.Errorf("the index %d is too large", i)
+			if c, err = d.fill(list, i); err != nil {
+				return nil, err
 			}
-			c = d.fill(list, i)
 		}
 	}
 	child = map[string]any{}
@@ -334,10 +366,9 @@ func (d *document) addCreating(c any, path []string, v any) (any, error) {
 		if i < -1 {
 			return nil, fmt.Errorf("there is no element %d in a new list", i)
 		}
-		if i > maxIndex {
-			return nil, fmt.Errorf("the index %d is too large", i)
+		if child, err = d.fill(nil, i); err != nil {
+			return nil, err
 		}
-		child = d.fill(nil, i)
 	}
 	child, err := d.addCreating(child, path[1:], v)
 	if err != nil {
@@ -352,7 +383,13 @@ func (d *document) addCreating(c any, path []string, v any) (any, error) {
 // maxIndex limits the lists that a path can make.
 const maxIndex = 1 << 16
 
-func (d *document) fill(list []any, n int) []any {
+func (d *document) fill(list []any, n int) ([]any, error) {
+	if n > maxIndex {
+		return nil, fmt.Errorf("the index %d is too large", n)
+	}
+	if d.added += max(0, n-len(list)); d.added > maxAdded {
+		return nil, fmt.Errorf("the patch makes lists with more than %d elements", maxAdded)
+	}
 	out := slices.Clone(list)
 	for len(out) < n {
 		d.nulls = true
@@ -361,7 +398,7 @@ func (d *document) fill(list []any, n int) []any {
 	if out == nil {
 		out = []any{}
 	}
-	return out
+	return out, nil
 }
 
 func isContainer(v any) bool {

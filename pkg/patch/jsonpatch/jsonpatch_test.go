@@ -2,6 +2,7 @@ package jsonpatch
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -108,6 +109,27 @@ func TestApplyErrors(t *testing.T) {
 			t.Errorf("%s applied to %s gave %v, want an error", test.patch, test.object, got)
 		} else if err.Error() != test.want {
 			t.Errorf("%s applied to %s:\ngot  %s\nwant %s", test.patch, test.object, err, test.want)
+		}
+	}
+}
+
+// Copies of copies, and lists that are filled up, do not grow without bound.
+func TestApplyIsBounded(t *testing.T) {
+	var copies, lists Patch
+	for i := range 100 {
+		copies = append(copies, Operation{Op: "copy", From: "/a", Path: "/a/-"})
+		lists = append(lists, Operation{Op: "add", Path: "/" + strconv.Itoa(i) + "/60000", Value: "x"})
+	}
+	for _, test := range []struct {
+		patch Patch
+		want  string
+	}{
+		{copies, `copy "/a/-": from "/a": the copies of the patch make the object larger than the limit of 4194304 values and bytes`},
+		{lists, `add "/69/60000": the patch makes lists with more than 4194304 elements`},
+	} {
+		_, err := test.patch.Apply(parseObject(t, "{a: [1]}"))
+		if err == nil || !strings.HasSuffix(err.Error(), test.want) {
+			t.Errorf("got %v, want %s", err, test.want)
 		}
 	}
 }

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
+	"github.com/oneloop-dev/oneloop/tests/bounds"
 	"sigs.k8s.io/yaml"
 )
 
@@ -171,10 +173,26 @@ func TestApplyErrors(t *testing.T) {
 	}
 }
 
+// Each element of the outer list appends to the inner lists of all.
+func TestAnchorsDoNotMultiply(t *testing.T) {
+	var outer []any
+	for i := range 3000 {
+		outer = append(outer, map[string]any{"name": strconv.Itoa(i), "b": []any{map[string]any{"name": "x"}}})
+	}
+	object := map[string]any{"a": outer}
+	patch := parse(t, `{"a": [{"(name)": "*", "b": [{"(name)": "*", "v": 1}]}]}`)
+	_, _, err := Apply(resource.Kind{Version: "v1", Kind: "Own"}, object, patch)
+	if err == nil || !strings.Contains(err.Error(), "a[0]: the anchors make more than 2097152 values") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func FuzzApply(f *testing.F) {
 	f.Add(`{"spec":{"containers":[{"name":"a"},{"name":"b"}]}}`, `{"spec":{"containers":[{"(name)":"a*","+(x)":{"y":1}},{"<(name)":"b"}]}}`)
 	f.Add(`{"metadata":{"labels":{"a":"b"}}}`, `{"(metadata)":{"labels":{"a?":"b","X(c)":""}}," +(a)":{},"^(l)":[[{}]]}`)
 	f.Add(`{"a":[[{"b":1}],2]}`, `{"a":[{"(b)":[{"=(c)":1}]},[{"(b)":null}],"(x)"],"+((b))":1}`)
+	f.Add(`{"a":[{"name":"1","b":[{"name":"x"},{"name":"y"}]},{"name":"2","b":[{"name":"x"}]}]}`, `{"a":[{"(name)":"*","b":[{"(name)":"*","c":[{"(name)":"?*"}]}]}]}`)
+	f.Add(`{"a":[{"name":"1","n":5,"t":"1Gi"}]}`, `{"a":[{"<(n)":"1-9","(t)":">1Mi & !2Gi","+(x)":{"+(y)":1},"$patch":"delete"},{"$setElementOrder/a":[],"$retainKeys":[]}]}`)
 	f.Fuzz(func(t *testing.T, object, patch string) {
 		var o, p map[string]any
 		if json.Unmarshal([]byte(object), &o) != nil || json.Unmarshal([]byte(patch), &p) != nil || o == nil || p == nil {
@@ -184,6 +202,7 @@ func FuzzApply(f *testing.F) {
 		integers(p)
 		beforeObject, _ := json.Marshal(o)
 		beforePatch, _ := json.Marshal(p)
+		bounds.Hold(t)
 		out, applied, err := Apply(resource.Kind{Version: "v1", Kind: "Pod"}, o, p)
 		afterObject, _ := json.Marshal(o)
 		afterPatch, _ := json.Marshal(p)

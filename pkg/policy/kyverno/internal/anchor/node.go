@@ -41,12 +41,18 @@ type entry struct {
 type workspace struct {
 	nodes   []node
 	entries []entry
+	made    int // nodes; see maxNodes
 }
+
+// maxNodes limits what the anchors of a patch may make of it: in a list in a
+// list, each element of the outer one appends to all inner ones.
+const maxNodes = 1 << 21
 
 func (w *workspace) node(kind nodeKind, v any) *node {
 	if len(w.nodes) == cap(w.nodes) {
 		w.nodes = make([]node, 0, 16)
 	}
+	w.made++
 	w.nodes = append(w.nodes, node{kind: kind, value: v})
 	return &w.nodes[len(w.nodes)-1]
 }

@@ -2,6 +2,7 @@ package anchor
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -226,6 +227,9 @@ func (w *workspace) appendNamed(n, elem *node, target any) error {
 		}
 	}
 	c := w.copy(elem)
+	if w.made > maxNodes {
+		return fmt.Errorf("the anchors make more than %d values of the patch", maxNodes)
+	}
 	empty, err := deleteAnchors(c, true)
 	if empty || err != nil {
 		return err

@@ -32,6 +32,9 @@ func (c *compilation) references(text string, place fieldpath.Path) (string, err
 		if err != nil {
 			return "", fmt.Errorf("reference %s: %w; write \\%s for the text itself", found, err, found)
 		}
+		if len(text)+len(value) > maxText {
+			return "", fmt.Errorf("reference %s: the text becomes longer than %d MiB", found, maxText>>20)
+		}
 		text = strings.Replace(text, before+found, before+value, 1)
 	}
 	return escapedReference().ReplaceAllStringFunc(text, func(s string) string { return s[1:] }), nil

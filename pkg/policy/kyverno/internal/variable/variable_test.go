@@ -12,6 +12,7 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/expr/jmespath"
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/variable"
+	"github.com/oneloop-dev/oneloop/tests/bounds"
 )
 
 // A scope is plain data.
@@ -258,11 +259,24 @@ func TestConcurrentNested(t *testing.T) {
 	wg.Wait()
 }
 
+func TestReferencesAreBounded(t *testing.T) {
+	long := strings.Repeat("x", 1<<20)
+	_, err := resolve(map[string]any{"p": map[string]any{"a": long, "b": "$(./../a) $(./../a) $(./../a)"}}, scope{})
+	if err == nil || !strings.Contains(err.Error(), "the text becomes longer than 2 MiB") {
+		t.Errorf("got an error of %d bytes", len(fmt.Sprint(err)))
+	}
+}
+
 func FuzzResolve(f *testing.F) {
 	for _, s := range []string{"{{ a }}", "{{{{a}}}}", `\{{a}}`, "{{- braces }}", "{{ {b: a} }}", "$(a)$(./b)", "{{@}}{{ self }}", "{{ {{ name }} }}", "{{open}}{{close}}"} {
 		f.Add(s, "{{ a }}")
 	}
+	for _, s := range []string{"x{{ b }}{{ b }}", "{{ to_string(b) }} {{ request.object.x }}", "x{{ {{ a }} }}", "$(a) $(./../q/x) $(>=b)", "{{ replace_all(a, '', a) }}x"} {
+		f.Add(s, "x{{ a }}{{ a }}{{ b }}")
+		f.Add(s, "{{ request.object.x }}")
+	}
 	f.Fuzz(func(t *testing.T, text, value string) {
+		bounds.Hold(t)
 		known := map[string]any{"a": value, "b": []any{value}, "name": "a", "request": map[string]any{"object": map[string]any{"x": value}}}
 		v, err := resolve(map[string]any{"p": map[string]any{"q": map[string]any{"x": text, text: "y"}}}, scope{data: known})
 		again, errAgain := resolve(map[string]any{"p": map[string]any{"q": map[string]any{"x": text, text: "y"}}}, scope{data: known})
