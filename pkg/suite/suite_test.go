@@ -438,9 +438,18 @@ func FuzzRead(f *testing.F) {
 	f.Add("name: s\nresults:\n- {policy: a/p, resource: b, namespace: c, status: skip, patchedResource: d}\n---\nkind: Test\nvalues: {globalValues: {request.operation: DELETE}}\n")
 	f.Add("kind: Test\nresults:\n- {policy: p, resourceSpecs: [{group: g, version: v, kind: k, name: n}], result: error, operation: UPDATE}\n")
 	f.Add("globalContextEntries: [{name: g, data: {a: 1}, fieldPath: a, projections: [{name: b, path: '@'}]}]\napiCallResponses: [{urlPath: /api, response: {statusCode: 404, body: {}}}]\nresults: [{policy: p, result: pass}]\n")
+	f.Add("policies: [policy.yaml]\nresources: [resources.yaml]\ntargetResources: [targets.yaml]\nresults:\n" +
+		"- {policy: p, rule: mark, kind: Namespace, resources: [shop, bank/own], patchedResources: patched.yaml, result: pass}\n" +
+		"- {policy: g, resources: [made], generatedResources: [made.yaml, other.yaml], cloneSourceResource: made.yaml, failOnMissingResources: true, result: skip}\n")
+	dir := f.TempDir()
+	for _, file := range txtar.Parse([]byte(targetFiles)).Files {
+		if err := os.WriteFile(filepath.Join(dir, file.Name), file.Data, 0o644); err != nil {
+			f.Fatal(err)
+		}
+	}
 	opts := suite.Options{Languages: []policy.Language{kyverno.Language}, Digests: digest.None("test")}
 	f.Fuzz(func(t *testing.T, text string) {
-		suites, err := suite.Read("kyverno-test.yaml", []byte(text))
+		suites, err := suite.Read(filepath.Join(dir, suite.DefaultName), []byte(text))
 		if err == nil && len(suites) == 0 {
 			t.Error("got no suite and no error")
 		}
@@ -572,10 +581,8 @@ results:
 	}
 }
 
-// A resource that is a trigger as well as a target is judged once.
-func TestJudgeTargets(t *testing.T) {
-	const head = "-- kyverno-test.yaml --\npolicies: [policy.yaml]\nresources: [resources.yaml]\ntargetResources: [targets.yaml]\nresults:\n"
-	const files = `
+// targetFiles are those of a suite about rules that act on other resources.
+const targetFiles = `
 -- policy.yaml --
 apiVersion: kyverno.io/v1
 kind: ClusterPolicy
@@ -639,6 +646,10 @@ kind: Secret
 metadata: {name: made, namespace: shop}
 stringData: {a: c}
 `
+
+// A resource that is a trigger as well as a target is judged once.
+func TestJudgeTargets(t *testing.T) {
+	const head = "-- kyverno-test.yaml --\npolicies: [policy.yaml]\nresources: [resources.yaml]\ntargetResources: [targets.yaml]\nresults:\n"
 	for _, tt := range []struct {
 		name, results string
 		want          []string
@@ -669,7 +680,7 @@ stringData: {a: c}
 			[]string{"mark v1/ConfigMap/shop/settings: fail: Want fail, got pass"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if d := cmp.Diff(tt.want, run(t, head+tt.results+files, suite.Options{})); d != "" {
+			if d := cmp.Diff(tt.want, run(t, head+tt.results+targetFiles, suite.Options{})); d != "" {
 				t.Errorf("(-want +got):\n%s", d)
 			}
 		})
