@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/pflag"
+
 	"github.com/oneloop-dev/oneloop/pkg/config"
 	"github.com/oneloop-dev/oneloop/pkg/digest"
 	"github.com/oneloop-dev/oneloop/pkg/digest/lock"
@@ -57,14 +59,27 @@ func (d digestSource) resolver(locks []*resource.Resource, lockHint, networkHint
 	if len(d.allow) == 0 {
 		return nil, fmt.Errorf("digest mode %s needs the registries' hosts in network.allow (--allow-host)", d.mode)
 	}
-	ask := digest.Memo(digest.Limit(registry.New(
-		registry.WithAllow(d.allow...),
-		registry.WithMirrors(d.mirrors),
-		registry.WithInsecure(d.insecure...),
-		registry.WithPlatform(d.platform),
-	), maxRequests))
+	ask := digest.Memo(digest.Limit(d.registry(), maxRequests))
 	if d.mode == "Resolve" {
 		return ask, nil
 	}
 	return digest.First(append(locked, ask)...), nil
+}
+
+// registry asks the registries, and nobody who is not allowed.
+func (d digestSource) registry() *registry.Registry {
+	return registry.New(
+		registry.WithAllow(d.allow...),
+		registry.WithMirrors(d.mirrors),
+		registry.WithInsecure(d.insecure...),
+		registry.WithPlatform(d.platform),
+	)
+}
+
+// flags are those of all commands that may ask registries.
+func (d *digestSource) flags(f *pflag.FlagSet) {
+	f.StringArrayVar(&d.allow, "allow-host", nil, "host that may be asked for digests (repeatable)")
+	f.StringArrayVar(&d.insecure, "insecure-registry", nil, "registry to ask over plain HTTP (repeatable)")
+	f.StringToStringVar(&d.mirrors, "mirror", nil, "ask another host for a registry, as REGISTRY=HOST (repeatable)")
+	f.StringVar(&d.platform, "platform", "", "resolve to the digest of one platform, such as linux/amd64, not of the index")
 }

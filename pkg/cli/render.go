@@ -61,10 +61,7 @@ nothing else. When a rule fails, nothing is printed, unless --keep-going.`,
 	f.StringArrayVar(&o.facts, "facts", nil, "file of cluster facts: objects, ClusterFacts, or Kyverno's Values and UserInfo (repeatable)")
 	f.StringArrayVar(&o.locks, "lock", nil, "file with an ImageLock (repeatable)")
 	f.StringVar(&o.digests.mode, "digests", config.Modes[0], "where digests come from: "+strings.Join(config.Modes, ", "))
-	f.StringArrayVar(&o.digests.allow, "allow-host", nil, "host that may be asked for digests (repeatable)")
-	f.StringArrayVar(&o.digests.insecure, "insecure-registry", nil, "registry to ask over plain HTTP (repeatable)")
-	f.StringToStringVar(&o.digests.mirrors, "mirror", nil, "ask another host for a registry, as REGISTRY=HOST (repeatable)")
-	f.StringVar(&o.digests.platform, "platform", "", "resolve to the digest of one platform, such as linux/amd64, not of the index")
+	o.digests.flags(f)
 	f.StringVar(&o.onUnsupported, "on-unsupported", "Error", "what to do about a rule that can't be evaluated at render time: Error or Warn")
 	f.StringVar(&o.now, "now", "", "time of the request for policies that ask for it, such as 2026-01-31T00:00:00Z")
 	f.BoolVar(&o.keepGoing, "keep-going", false, "go on after a rule that failed, print everything, and still exit 3")
@@ -87,23 +84,14 @@ func runRender(ctx context.Context, s *streams, o renderOptions, args []string) 
 	if err != nil {
 		return err
 	}
-	if len(o.policies) == 0 {
-		return errors.New("no policies: name them with -p FILE, FOLDER or GLOB")
-	}
 	if o.onUnsupported != "Error" && o.onUnsupported != "Warn" {
 		return fmt.Errorf("--on-unsupported %q: expected Error or Warn", o.onUnsupported)
 	}
 	if len(args) == 0 {
 		args = []string{"-"}
 	}
-	stdin := 0
-	for _, name := range slices.Concat(o.policies, o.facts, o.locks, args) {
-		if name == "-" {
-			stdin++
-		}
-	}
-	if stdin > 1 {
-		return errors.New("standard input can be read once: name the policies, facts, lock or manifests that are not on it")
+	if err := readOnce(o.policies, o.facts, o.locks, args); err != nil {
+		return err
 	}
 	p, err := renderPlan(s, o)
 	if err != nil {
@@ -145,8 +133,25 @@ func runRender(ctx context.Context, s *streams, o renderOptions, args []string) 
 	return nil
 }
 
+// readOnce refuses lists of files that name standard input twice.
+func readOnce(names ...[]string) error {
+	stdin := 0
+	for _, name := range slices.Concat(names...) {
+		if name == "-" {
+			stdin++
+		}
+	}
+	if stdin > 1 {
+		return errors.New("standard input can be read once: name the policies, facts, lock or manifests that are not on it")
+	}
+	return nil
+}
+
 // renderPlan reads the policies, facts and locks that the flags name.
 func renderPlan(s *streams, o renderOptions) (plan, error) {
+	if len(o.policies) == 0 {
+		return plan{}, errors.New("no policies: name them with -p FILE, FOLDER or GLOB")
+	}
 	policies, err := load.Files(o.policies, s.in)
 	errs := []error{err}
 	known := facts.New()

@@ -20,6 +20,21 @@ type Resolver interface {
 	Resolve(ctx context.Context, tag name.Tag) (name.Digest, error)
 }
 
+// A Describer is a Resolver that also tells what the digest is of: optional,
+// found by type assertion.
+type Describer interface {
+	Describe(ctx context.Context, tag name.Tag) (Description, error)
+}
+
+// A Description is what a tag points at.
+type Description struct {
+	Digest    name.Digest
+	MediaType string // of what Digest names, an index or a manifest
+	// Platform is the platform that was chosen out of an index; "" when Digest
+	// is what the tag itself names.
+	Platform string
+}
+
 // An Inspector is a Resolver that also knows what the image says: optional,
 // found by type assertion. A lock alone is not one.
 type Inspector interface {

@@ -12,7 +12,7 @@ import (
 // apart, most telling first. A list aligns by the first of them that all its
 // elements have and that no two of them share.
 var mergeKeys = [][]string{
-	{"name"}, {"containerPort", "protocol"}, {"containerPort"}, {"port", "protocol"}, {"port"},
+	{"name"}, {"reference"}, {"containerPort", "protocol"}, {"containerPort"}, {"port", "protocol"}, {"port"},
 	{"mountPath"}, {"devicePath"}, {"ip"}, {"uid"}, {"topologyKey", "whenUnsatisfiable"}, {"topologyKey"},
 	{"key"}, {"type"}, {"path"}, {"host"}, {"id"},
 }

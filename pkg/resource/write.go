@@ -21,7 +21,7 @@ type layout struct {
 // others follow by name.
 var usualOrder = []string{
 	"apiVersion", "kind", "metadata", "name", "generateName", "namespace", "labels", "annotations",
-	"spec", "replicas", "selector", "matchLabels", "template", "type", "image", "imagePullPolicy", "command", "args",
+	"reference", "spec", "replicas", "selector", "matchLabels", "template", "type", "image", "imagePullPolicy", "command", "args",
 	"workingDir", "ports", "env", "envFrom", "value", "valueFrom", "resources", "volumeMounts",
 	"initContainers", "containers", "data", "stringData", "items", "status",
 }

@@ -82,6 +82,7 @@ func TestScript(t *testing.T) {
 			"exits":    exits,
 			"registry": startRegistry,
 			"expand":   expand,
+			"movetag":  moveTag,
 		},
 	})
 }
@@ -125,6 +126,25 @@ func expand(ts *testscript.TestScript, neg bool, args []string) {
 		text := os.Expand(ts.ReadFile(file), ts.Getenv)
 		ts.Check(os.WriteFile(ts.MkAbs(file), []byte(text), 0o644))
 	}
+}
+
+// movetag REFERENCE FROM makes the tag of REFERENCE point at what FROM is.
+func moveTag(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: movetag REFERENCE FROM")
+	}
+	tag, err := name.NewTag(args[0])
+	ts.Check(err)
+	from, err := remote.Get(must(name.ParseReference(args[1])))
+	ts.Check(err)
+	ts.Check(remote.Tag(tag, from))
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }
 
 // startRegistry starts a registry on loopback and pushes web:1, an index of two

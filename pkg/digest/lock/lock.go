@@ -151,6 +151,5 @@ func (l resolver) Resolve(_ context.Context, tag name.Tag) (name.Digest, error) 
 		file = "the image lock"
 	}
 	ref := Reference(tag)
-	return name.Digest{}, fmt.Errorf("the digest of %s is %w: add to images in %s the entry `- {reference: %q, digest: \"sha256:...\"}`, "+
-		"with the digest that `crane digest %s` prints, or set images.mode to LockedOrResolve", ref, digest.ErrMissing, file, ref, ref)
+	return name.Digest{}, fmt.Errorf("the digest of %s is %w: run `oneloop lock --lock %s` with these policies and manifests, or allow to ask the registry", ref, digest.ErrMissing, file)
 }

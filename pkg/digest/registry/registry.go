@@ -39,6 +39,7 @@ type Registry struct {
 var (
 	_ digest.Resolver  = (*Registry)(nil)
 	_ digest.Inspector = (*Registry)(nil)
+	_ digest.Describer = (*Registry)(nil)
 )
 
 type options struct {
@@ -145,49 +146,63 @@ func New(opts ...Option) *Registry {
 
 // Resolve asks for the digest that tag points at.
 func (r *Registry) Resolve(ctx context.Context, tag name.Tag) (name.Digest, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.o.timeout)
-	defer cancel()
-	d, err := r.resolve(ctx, tag)
-	if err != nil {
-		return name.Digest{}, explain(tag, err)
-	}
-	return tag.Context().Digest(d), nil
+	d, err := r.Describe(ctx, tag)
+	return d.Digest, err
 }
 
-func (r *Registry) resolve(ctx context.Context, tag name.Tag) (string, error) {
+// Describe asks for the digest that tag points at and for what it is of.
+func (r *Registry) Describe(ctx context.Context, tag name.Tag) (digest.Description, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.o.timeout)
+	defer cancel()
+	d, err := r.describe(ctx, tag)
+	if err != nil {
+		return digest.Description{}, explain(tag, err)
+	}
+	return d, nil
+}
+
+func (r *Registry) describe(ctx context.Context, tag name.Tag) (digest.Description, error) {
+	var none digest.Description
 	puller, err := r.puller()
 	if err != nil {
-		return "", err
+		return none, err
 	}
 	at, err := r.at(tag)
 	if err != nil {
-		return "", err
+		return none, err
+	}
+	is := func(d v1.Hash, mediaType types.MediaType) digest.Description {
+		return digest.Description{Digest: tag.Context().Digest(d.String()), MediaType: string(mediaType)}
 	}
 	if r.o.platform == "" {
 		d, err := puller.Head(ctx, at)
 		if err == nil && d.Digest.Algorithm == "sha256" && !schema1(d.MediaType) {
-			return d.Digest.String(), nil
+			return is(d.Digest, d.MediaType), nil
 		}
 		if err != nil && final(ctx, err) {
-			return "", err
+			return none, err
 		}
 		// Registries exist that answer HEAD with an error, or without a digest.
 	}
 	d, err := puller.Get(ctx, at)
 	if err != nil {
-		return "", err
+		return none, err
 	}
 	if schema1(d.MediaType) {
-		return "", errSchema1
+		return none, errSchema1
 	}
 	if r.o.platform == "" {
-		return d.Digest.String(), nil
+		return is(d.Digest, d.MediaType), nil
 	}
 	chosen, err := r.choose(ctx, puller, at, d)
 	if err != nil {
-		return "", err
+		return none, err
 	}
-	return chosen.digest.String(), nil
+	out := is(chosen.digest, chosen.mediaType)
+	if d.MediaType.IsIndex() {
+		out.Platform = r.o.platform
+	}
+	return out, nil
 }
 
 // Inspect asks for the manifest and the configuration of ref.
@@ -244,6 +259,7 @@ func (r *Registry) inspect(ctx context.Context, ref name.Reference) (digest.Imag
 // A choice is the manifest of one platform.
 type choice struct {
 	digest           v1.Hash
+	mediaType        types.MediaType
 	manifest, config []byte // config is read only where it is needed
 }
 
@@ -279,7 +295,7 @@ func (r *Registry) choose(ctx context.Context, puller *remote.Puller, at name.Re
 	if err != nil {
 		return choice{}, err
 	}
-	c := choice{digest: d.Digest, manifest: d.Manifest}
+	c := choice{digest: d.Digest, mediaType: d.MediaType, manifest: d.Manifest}
 	if c.config, err = image.RawConfigFile(); err != nil {
 		return choice{}, fmt.Errorf("configuration: %w", err)
 	}

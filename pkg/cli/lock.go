@@ -1,0 +1,532 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/oneloop-dev/oneloop/pkg/digest"
+	"github.com/oneloop-dev/oneloop/pkg/digest/lock"
+	"github.com/oneloop-dev/oneloop/pkg/digest/registry"
+	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
+	"github.com/oneloop-dev/oneloop/pkg/load"
+	"github.com/oneloop-dev/oneloop/pkg/report"
+	"github.com/oneloop-dev/oneloop/pkg/resource"
+)
+
+// lockOptions are the flags of lock.
+type lockOptions struct {
+	renderOptions
+	file      string
+	check     bool
+	offline   bool
+	update    []string
+	prune     bool
+	component string
+}
+
+func lockCommand(s *streams) *cobra.Command {
+	var o lockOptions
+	cmd := &cobra.Command{
+		Use:   "lock -p POLICIES [flags] [MANIFESTS | -]...",
+		Short: "Write the digests of the images that policies pin into a lock",
+		Long: `Write the digests of the images that policies pin into a lock.
+
+Every tag that the policies would pin in the manifests is looked up once, at its
+registry, and written into the ImageLock. What the lock has already stays as it
+is, digest and text, until --update names it. Rendering with the lock then needs
+no network, and gives the same bytes everywhere.
+
+The registries that the manifests name are asked, and no other host: mirrors and
+hosts that they redirect to have to be allowed.`,
+		Example: `  # The first lock, and what a change of the manifests adds to it
+  kustomize build overlays/prod | oneloop lock -p policies/ -
+
+  # In CI: is the lock complete, and does each tag still point where it says?
+  oneloop lock --check -p policies/ manifests/
+
+  # Take over what a tag points at now
+  oneloop lock --update 'ghcr.io/team/*' -p policies/ manifests/`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runLock(cmd.Context(), s, o, args)
+		},
+	}
+	f := cmd.Flags()
+	f.StringArrayVarP(&o.policies, "policy", "p", nil, "file, folder or glob of policies, or - (repeatable)")
+	f.StringArrayVar(&o.facts, "facts", nil, "file of cluster facts, as for render (repeatable)")
+	f.StringVar(&o.file, "lock", "images.lock.yaml", "file with the ImageLock; it is made when it is not there")
+	f.BoolVar(&o.check, "check", false, "write nothing; exit 2 when the lock lacks a reference or a tag points elsewhere now")
+	f.BoolVar(&o.offline, "offline", false, "with --check: only look for references that the lock lacks, and ask no registry")
+	f.StringArrayVar(&o.update, "update", nil, "look this reference up again: a reference, a glob, or all (repeatable)")
+	f.BoolVar(&o.prune, "prune", false, "remove entries that no policy asks for")
+	f.StringVar(&o.component, "component", "", "also write the digests as a kustomize Component into this file")
+	o.digests.flags(f)
+	f.StringVar(&o.now, "now", "", "time of the request for policies that ask for it, such as 2026-01-31T00:00:00Z")
+	return cmd
+}
+
+func runLock(ctx context.Context, s *streams, o lockOptions, args []string) error {
+	if o.offline && !o.check {
+		return errors.New("--offline goes with --check: a lock can't be written without asking")
+	}
+	if o.check && (len(o.update) > 0 || o.prune) {
+		return errors.New("--check writes nothing: drop --update and --prune, or --check")
+	}
+	if len(args) == 0 {
+		args = []string{"-"}
+	}
+	if err := readOnce(o.policies, o.facts, args); err != nil {
+		return err
+	}
+	p, err := renderPlan(s, o.renderOptions)
+	if err != nil {
+		return err
+	}
+	items, err := load.Files(args, s.in)
+	if err != nil {
+		return err
+	}
+	if len(items) == 0 && slices.Contains(args, "-") {
+		return errors.New("standard input holds no manifests")
+	}
+	if err := check(items, nil); err != nil {
+		return err
+	}
+	l := &locking{lockOptions: o, streams: s, plan: p, items: items}
+	if err := l.read(); err != nil {
+		return err
+	}
+	return l.run(ctx)
+}
+
+// A locking is one run of the command.
+type locking struct {
+	lockOptions
+	*streams
+	plan  plan
+	items []*resource.Resource
+
+	doc   *resource.Resource // the lock
+	isNew bool
+	known map[string]lock.Entry // by reference in full: the lock's, then what was looked up
+	was   map[string]lock.Entry // the lock's
+	asked map[string]name.Tag
+	at    map[string]string // where a reference stands that the lock lacked
+	errs  []error           // of rules that failed
+}
+
+// read reads the lock, or makes one.
+func (l *locking) read() error {
+	docs, err := load.Files([]string{l.file}, nil)
+	if errors.Is(err, os.ErrNotExist) {
+		l.isNew = true
+		l.doc, err = lock.New()
+		docs = []*resource.Resource{l.doc}
+	}
+	if err != nil {
+		return err
+	}
+	if len(docs) != 1 {
+		return fmt.Errorf("%s: expected one ImageLock, found %s", l.file, plural(len(docs), "document"))
+	}
+	l.doc = docs[0]
+	parsed, err := lock.Parse(l.doc)
+	if err != nil {
+		return err
+	}
+	l.was, l.asked, l.at = map[string]lock.Entry{}, map[string]name.Tag{}, map[string]string{}
+	for _, e := range parsed.Images {
+		tag, err := name.NewTag(e.Reference)
+		if err != nil {
+			return err
+		}
+		l.was[lock.Reference(tag)] = e
+	}
+	l.known = maps.Clone(l.was)
+	return nil
+}
+
+func (l *locking) run(ctx context.Context) error {
+	if err := l.lookUp(ctx, l.updates()); err != nil {
+		return err
+	}
+	// A policy may ask for more when it has seen a digest, so that one round
+	// may not be enough.
+	for range 5 {
+		missing, err := l.collect(ctx)
+		if err != nil {
+			return err
+		}
+		if len(missing) == 0 || l.offline {
+			break
+		}
+		if err := l.lookUp(ctx, missing); err != nil {
+			return err
+		}
+	}
+	var err error
+	if l.check {
+		err = l.compare(ctx)
+	} else {
+		err = l.write()
+	}
+	return errors.Join(append(l.errs, err)...)
+}
+
+// updates returns the tags of the lock that --update names.
+func (l *locking) updates() []name.Tag {
+	var out []name.Tag
+	for _, ref := range slices.Sorted(maps.Keys(l.was)) {
+		e := l.was[ref]
+		tag, err := name.NewTag(e.Reference)
+		if err == nil && slices.ContainsFunc(l.update, func(pattern string) bool { return selectsReference(pattern, ref, e.Reference) }) {
+			out = append(out, tag)
+		}
+	}
+	return out
+}
+
+// selectsReference reports whether a pattern of --update names a reference, in
+// full or as it is written. A * stands for anything.
+func selectsReference(pattern, full, written string) bool {
+	if pattern == "all" || glob(pattern, full) || glob(pattern, written) {
+		return true
+	}
+	tag, err := name.NewTag(pattern)
+	return err == nil && lock.Reference(tag) == full
+}
+
+// glob matches a text against a pattern in which * stands for anything.
+func glob(pattern, text string) bool {
+	parts := strings.Split(pattern, "*")
+	if len(parts) == 1 {
+		return pattern == text
+	}
+	rest, ok := strings.CutPrefix(text, parts[0])
+	if !ok {
+		return false
+	}
+	for _, part := range parts[1 : len(parts)-1] {
+		_, after, found := strings.Cut(rest, part)
+		if !found {
+			return false
+		}
+		rest = after
+	}
+	return strings.HasSuffix(rest, parts[len(parts)-1])
+}
+
+// collect runs the policies and returns the tags whose digests are not known.
+func (l *locking) collect(ctx context.Context) ([]name.Tag, error) {
+	collector := digest.Collect(entries(l.known))
+	p := l.plan
+	p.digests, p.keepGoing = collector, true
+	items := make([]*resource.Resource, len(l.items))
+	for i, r := range l.items {
+		asRead := *r
+		items[i] = &asRead
+	}
+	out, err := p.apply(ctx, &streams{err: io.Discard}, items)
+	if err != nil {
+		return nil, err
+	}
+	for _, tag := range collector.Asked() {
+		l.asked[lock.Reference(tag)] = tag
+	}
+	l.errs = nil
+	for _, e := range out.Entries {
+		l.place(collector, e)
+		switch {
+		case e.Err == nil:
+		case errors.Is(e.Err, digest.ErrMissing):
+			// The manifest of an image: no lock has it. Its digest is locked.
+		default:
+			l.errs = append(l.errs, &policyError{e.Err})
+		}
+	}
+	return collector.Missing(), nil
+}
+
+// place takes down where references stand that the lock lacked.
+func (l *locking) place(collector *digest.Collector, e report.Entry) {
+	var walk func(at fieldpath.Path, v any)
+	walk = func(at fieldpath.Path, v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for k, below := range v {
+				walk(at.Key(k), below)
+			}
+		case []any:
+			for i, below := range v {
+				walk(at.Index(i), below)
+			}
+		case string:
+			tag, ok := collector.StandsFor(v)
+			if !ok {
+				return
+			}
+			ref := lock.Reference(tag)
+			if _, ok := l.at[ref]; ok {
+				return
+			}
+			l.at[ref] = e.Resource.String() + " at " + at.String()
+			for _, r := range l.items {
+				if r.ID() == e.Resource && r.Origin() == e.Origin {
+					origin := r.Origin()
+					origin.Line = r.Line(at)
+					if s := origin.String(); s != "" {
+						l.at[ref] = s + ": " + l.at[ref]
+					}
+				}
+			}
+		}
+	}
+	for _, c := range e.Changes {
+		walk(c.Path, c.After)
+	}
+}
+
+// entries is a Resolver of what is known.
+type entries map[string]lock.Entry
+
+// Resolve implements digest.Resolver.
+func (e entries) Resolve(_ context.Context, tag name.Tag) (name.Digest, error) {
+	if known, ok := e[lock.Reference(tag)]; ok {
+		return tag.Context().Digest(known.Digest), nil
+	}
+	return name.Digest{}, digest.ErrMissing
+}
+
+// lookUp asks the registries for tags, several at a time and each once.
+func (l *locking) lookUp(ctx context.Context, tags []name.Tag) error {
+	found, err := l.ask(ctx, tags)
+	maps.Copy(l.known, found)
+	return err
+}
+
+func (l *locking) ask(ctx context.Context, tags []name.Tag) (map[string]lock.Entry, error) {
+	if len(tags) == 0 {
+		return nil, nil
+	}
+	source := l.digests
+	if len(source.allow) == 0 {
+		for _, tag := range tags {
+			source.allow = append(source.allow, tag.RegistryStr())
+		}
+		for _, mirror := range source.mirrors {
+			host, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(mirror, "https://"), "http://"), "/")
+			source.allow = append(source.allow, host)
+		}
+	}
+	ask := source.registry()
+	progress := newProgress(l.err, "looking up", len(tags))
+	found := make([]digest.Description, len(tags))
+	errs := make([]error, len(tags))
+	var group errgroup.Group
+	group.SetLimit(maxRequests)
+	for i, tag := range tags {
+		group.Go(func() error {
+			found[i], errs[i] = ask.Describe(ctx, tag)
+			progress.step(lock.Reference(tag))
+			return nil
+		})
+	}
+	_ = group.Wait() // the faults are in errs, one for each tag
+	progress.end()
+	out := map[string]lock.Entry{}
+	for i, tag := range tags {
+		ref := lock.Reference(tag)
+		if errs[i] != nil {
+			if at := l.at[ref]; at != "" {
+				errs[i] = fmt.Errorf("%s: %w", at, errs[i])
+			}
+			continue
+		}
+		out[ref] = lock.Entry{Reference: ref, Digest: found[i].Digest.DigestStr(), MediaType: found[i].MediaType, Platform: found[i].Platform}
+	}
+	return out, errors.Join(errs...)
+}
+
+var _ interface {
+	Describe(context.Context, name.Tag) (digest.Description, error)
+} = (*registry.Registry)(nil)
+
+// compare is --check: it names each reference that the lock lacks and each tag
+// that points elsewhere than the lock says.
+func (l *locking) compare(ctx context.Context) error {
+	var findings []string
+	var locked []name.Tag
+	for _, ref := range slices.Sorted(maps.Keys(l.asked)) {
+		if _, ok := l.was[ref]; ok {
+			locked = append(locked, l.asked[ref])
+			continue
+		}
+		finding := ref + " is missing"
+		if at := l.at[ref]; at != "" {
+			finding = at + ": " + finding
+		}
+		findings = append(findings, finding)
+	}
+	if !l.offline {
+		now, err := l.ask(ctx, locked)
+		if err != nil {
+			return err
+		}
+		for _, ref := range slices.Sorted(maps.Keys(now)) {
+			if was := l.was[ref]; was.Digest != now[ref].Digest && was.Platform == now[ref].Platform {
+				findings = append(findings, fmt.Sprintf("%s moved from %s to %s", ref, was.Digest, now[ref].Digest))
+			}
+		}
+	}
+	for _, f := range findings {
+		fmt.Fprintf(l.err, "%s: %s\n", l.file, f)
+	}
+	if len(findings) == 0 {
+		fmt.Fprintf(l.err, "%s: %s, all as the registries say\n", l.file, plural(len(l.asked), "reference"))
+		return nil
+	}
+	fmt.Fprintf(l.err, "%s: %s to settle; run oneloop lock, and --update for what moved\n", l.file, plural(len(findings), "reference"))
+	return &reportedError{ExitChanges}
+}
+
+// write writes the lock and says in one line what it did.
+func (l *locking) write() error {
+	var set []lock.Entry
+	added, moved := 0, 0
+	for _, ref := range slices.Sorted(maps.Keys(l.known)) {
+		now := l.known[ref]
+		was, ok := l.was[ref]
+		switch {
+		case !ok:
+			added++
+			note := ""
+			if !strings.Contains(now.MediaType, "index") && !strings.Contains(now.MediaType, "manifest.list") && now.Platform == "" {
+				note = " (for a single platform)"
+			}
+			fmt.Fprintf(l.err, "%s: added %s@%s%s\n", l.file, ref, now.Digest, note)
+		case was.Digest != now.Digest:
+			moved++
+			fmt.Fprintf(l.err, "%s: %s moved from %s to %s\n", l.file, ref, was.Digest, now.Digest)
+		case was == now || was.Reference != ref && was.Digest == now.Digest:
+			continue // its text stays
+		}
+		set = append(set, now)
+	}
+	unused := 0
+	drop := func(e lock.Entry) bool {
+		tag, err := name.NewTag(e.Reference)
+		if err != nil {
+			return false
+		}
+		_, asked := l.asked[lock.Reference(tag)]
+		if !asked {
+			unused++
+		}
+		return !asked && l.prune
+	}
+	changed, err := lock.Write(l.doc, set, drop)
+	if err != nil {
+		return err
+	}
+	if changed || l.isNew {
+		if err := replaceFile(l.file, func(w io.Writer) error { return l.writeDoc(w) }); err != nil {
+			return err
+		}
+	}
+	if l.component != "" {
+		if err := l.writeComponent(); err != nil {
+			return err
+		}
+	}
+	summary := fmt.Sprintf("%s: %s, %d added, %d moved", l.file, plural(len(l.asked), "reference"), added, moved)
+	switch {
+	case unused > 0 && l.prune:
+		summary += fmt.Sprintf(", %d removed", unused)
+	case unused > 0:
+		summary += fmt.Sprintf("; %d not asked for (--prune removes them)", unused)
+	}
+	fmt.Fprintln(l.err, summary)
+	return nil
+}
+
+// writeDoc writes the lock: a new one with a word about what it is.
+func (l *locking) writeDoc(w io.Writer) error {
+	if l.isNew {
+		text, err := l.doc.AppendYAML([]byte("# The digests of the images that policies pin. Written by oneloop lock.\n"))
+		if err != nil {
+			return err
+		}
+		_, err = w.Write(text)
+		return err
+	}
+	data, err := os.ReadFile(l.file)
+	if err != nil {
+		return err
+	}
+	text, err := resource.Rewrite(data, []*resource.Resource{l.doc})
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(text)
+	return err
+}
+
+// writeComponent writes the digests that were asked for as a kustomize
+// Component, whose images transformer goes by name and not by tag.
+func (l *locking) writeComponent() error {
+	type pin struct{ ref, tag, digest string }
+	byName := map[string][]pin{}
+	for ref, tag := range l.asked {
+		e, ok := l.known[ref]
+		if !ok {
+			continue
+		}
+		// The name as kustomize finds it in a manifest.
+		names := []string{strings.TrimSuffix(ref, ":"+tag.TagStr())}
+		if short, ok := strings.CutPrefix(names[0], "docker.io/"); ok {
+			names = append(names, short, strings.TrimPrefix(short, "library/"))
+		}
+		slices.Sort(names)
+		for _, n := range slices.Compact(names) {
+			byName[n] = append(byName[n], pin{ref, tag.TagStr(), e.Digest})
+		}
+	}
+	var images []any
+	for _, n := range slices.Sorted(maps.Keys(byName)) {
+		pins := byName[n]
+		slices.SortFunc(pins, func(a, b pin) int { return strings.Compare(a.ref, b.ref) })
+		if len(pins) > 1 {
+			var tags []string
+			for _, p := range pins {
+				tags = append(tags, p.tag)
+			}
+			return fmt.Errorf("--component: %s is used with the tags %s, and kustomize's images go by name alone; use one tag, or render with the lock", n, strings.Join(tags, ", "))
+		}
+		images = append(images, map[string]any{"name": n, "newTag": pins[0].tag, "digest": pins[0].digest})
+	}
+	o := map[string]any{"apiVersion": "kustomize.config.k8s.io/v1alpha1", "kind": "Component"}
+	if len(images) > 0 {
+		o["images"] = images
+	}
+	r, err := resource.New(o)
+	if err != nil {
+		return err
+	}
+	text, err := r.AppendYAML([]byte("# The digests of " + l.file + ". Written by oneloop lock.\n"))
+	if err != nil {
+		return err
+	}
+	return replaceFile(l.component, func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	})
+}
