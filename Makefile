@@ -32,7 +32,7 @@ differential:
 	for dir in tests/differential/*/; do (cd $$dir && ../../../bin/tally ./...) || exit 1; done
 
 conformance: build
-	go run ./tests/conformance -corpus '$(CORPUS)' -floor tests/conformance/floor.txt bin/oneloop
+	go run ./tests/conformance -corpus '$(CORPUS)' bin/oneloop
 
 bench: build
 	cd tests/bench && $(GOBUILD) -ldflags '-s -w' -o ../../bin/bench .
