@@ -21,6 +21,7 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/load"
 	"github.com/oneloop-dev/oneloop/pkg/report"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
+	"github.com/oneloop-dev/oneloop/pkg/wildcard"
 )
 
 // lockOptions are the flags of lock.
@@ -196,33 +197,13 @@ func (l *locking) updates() []name.Tag {
 }
 
 // selectsReference reports whether a pattern of --update names a reference, in
-// full or as it is written. A * stands for anything.
+// full or as it is written.
 func selectsReference(pattern, full, written string) bool {
-	if pattern == "all" || glob(pattern, full) || glob(pattern, written) {
+	if pattern == "all" || wildcard.Match(pattern, full) || wildcard.Match(pattern, written) {
 		return true
 	}
 	tag, err := name.NewTag(pattern)
 	return err == nil && lock.Reference(tag) == full
-}
-
-// glob matches a text against a pattern in which * stands for anything.
-func glob(pattern, text string) bool {
-	parts := strings.Split(pattern, "*")
-	if len(parts) == 1 {
-		return pattern == text
-	}
-	rest, ok := strings.CutPrefix(text, parts[0])
-	if !ok {
-		return false
-	}
-	for _, part := range parts[1 : len(parts)-1] {
-		_, after, found := strings.Cut(rest, part)
-		if !found {
-			return false
-		}
-		rest = after
-	}
-	return strings.HasSuffix(rest, parts[len(parts)-1])
 }
 
 // collect runs the policies and returns the tags whose digests are not known.

@@ -11,8 +11,8 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/condition"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/match"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/spec"
-	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/wildcard"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
+	"github.com/oneloop-dev/oneloop/pkg/wildcard"
 )
 
 // exceptionDocument is a PolicyException of kyverno.io v2 or v2beta1.

@@ -20,8 +20,8 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/spec"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/variable"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/verifyimages"
-	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/wildcard"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
+	"github.com/oneloop-dev/oneloop/pkg/wildcard"
 )
 
 // A rule is a compiled rule. It is immutable.

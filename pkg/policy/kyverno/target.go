@@ -15,8 +15,8 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/match"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/spec"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/variable"
-	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/wildcard"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
+	"github.com/oneloop-dev/oneloop/pkg/wildcard"
 )
 
 // A target is a compiled element of mutate.targets.

@@ -13,7 +13,7 @@ import (
 	"github.com/blang/semver/v4"
 	"k8s.io/apimachinery/pkg/api/resource"
 
-	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/wildcard"
+	"github.com/oneloop-dev/oneloop/pkg/wildcard"
 )
 
 // An operator compares a resolved key with a resolved value.

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/wildcard"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
+	"github.com/oneloop-dev/oneloop/pkg/wildcard"
 )
 
 // A kindSelector selects kinds; each part may have wildcards.

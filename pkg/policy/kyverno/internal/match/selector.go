@@ -6,8 +6,8 @@ import (
 	"slices"
 
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/spec"
-	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/wildcard"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
+	"github.com/oneloop-dev/oneloop/pkg/wildcard"
 )
 
 // A selector is a compiled label selector. Kyverno allows wildcards in the

@@ -5,7 +5,7 @@ import (
 
 	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/spec"
-	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/wildcard"
+	"github.com/oneloop-dev/oneloop/pkg/wildcard"
 )
 
 // anonymous reports whether a declared requester says nothing.

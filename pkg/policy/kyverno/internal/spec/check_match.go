@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
-	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/wildcard"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
+	"github.com/oneloop-dev/oneloop/pkg/wildcard"
 )
 
 func (c *checker) match(r *Rule) {

@@ -23,8 +23,8 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/image"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/spec"
-	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/wildcard"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
+	"github.com/oneloop-dev/oneloop/pkg/wildcard"
 )
 
 // A Rule is a compiled rule. It is immutable and serves many goroutines.

@@ -1,4 +1,4 @@
-// Package wildcard matches text against Kyverno's patterns: * stands for any
+// Package wildcard matches text against patterns as Kyverno writes them: * stands for any
 // text, also none, and ? for exactly one character. Every other character
 // stands for itself; there is no escape.
 package wildcard
