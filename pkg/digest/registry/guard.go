@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -27,26 +28,39 @@ func refuse(format string, args ...any) error {
 // it twice: by the host in its URL, and by the address that is dialled, so
 // that neither redirects nor DNS answers lead elsewhere.
 type guard struct {
-	allow    []string
+	allow    []entry
 	insecure []string
+	// redirects are the patterns of the hosts that allowed registries redirect
+	// to, by the registry: reached in no other way.
+	redirects map[string][]string
 	// proxies are the addresses of the proxies that the environment names:
 	// they are the user's choice and not a policy's.
 	proxies sync.Map
 }
 
-// dockerHub lists the hosts that one pull from Docker Hub talks to.
-var dockerHub = []string{"docker.io", "index.docker.io", "registry-1.docker.io", "auth.docker.io", "production.cloudflare.docker.com"}
+// An entry allows a host.
+type entry struct {
+	host string // host, host:port or *.domain
+	// referenced says that an image reference chose the host, and not the user.
+	referenced bool
+}
 
-func newGuard(allow, insecure []string) (*guard, error) {
-	g := &guard{insecure: insecure}
-	for _, entry := range allow {
-		e := strings.ToLower(strings.TrimSpace(entry))
-		if e == "" || strings.ContainsAny(e, "/@ ") || strings.Contains(strings.TrimPrefix(e, "*."), "*") {
-			return nil, fmt.Errorf("allowed host %q: expected host, host:port or *.domain", entry)
+// pattern reports whether an entry stands for more than one name.
+func (e entry) pattern() bool { return strings.HasPrefix(e.host, "*") }
+
+func newGuard(allow, referenced, insecure []string) (*guard, error) {
+	g := &guard{insecure: insecure, redirects: map[string][]string{}}
+	for i, host := range slices.Concat(allow, referenced) {
+		h := strings.ToLower(strings.TrimSpace(host))
+		if h == "" || strings.ContainsAny(h, "/@ ") || strings.Contains(strings.TrimPrefix(h, "*."), "*") {
+			return nil, fmt.Errorf("allowed host %q: expected host, host:port or *.domain", host)
 		}
-		g.allow = append(g.allow, e)
-		if canonicalHost(e) == "index.docker.io" {
-			g.allow = append(g.allow, dockerHub...)
+		known := wellKnown[canonicalHost(strings.TrimSuffix(h, ":443"))]
+		for _, h := range append([]string{h}, known.with...) {
+			g.allow = append(g.allow, entry{h, i >= len(allow)})
+			if known.redirects != nil {
+				g.redirects[hostname(h)] = known.redirects
+			}
 		}
 	}
 	return g, nil
@@ -83,31 +97,53 @@ func hostname(host string) string {
 	return host
 }
 
-// entryFor returns the entry that allows host, an exact one if there is one.
-func (g *guard) entryFor(host string) (string, bool) {
-	wild := ""
+// entryFor returns the entry that allows host: the user's own before one that
+// a reference made, and one that names it before a pattern.
+func (g *guard) entryFor(host string) (entry, bool) {
+	var found entry
+	rank := func(e entry) int {
+		switch {
+		case e.host == "":
+			return 3
+		case e.referenced:
+			return 2
+		case e.pattern():
+			return 1
+		}
+		return 0
+	}
 	for _, e := range g.allow {
-		if hostMatches(e, host) {
-			if !strings.HasPrefix(e, "*") {
-				return e, true
-			}
-			wild = e
+		if hostMatches(e.host, host) && rank(e) < rank(found) {
+			found = e
 		}
 	}
-	return wild, wild != ""
+	return found, found.host != ""
 }
 
-// checkRequest refuses requests to hosts that are not allowed, and over plain
-// HTTP to hosts that are not known to be insecure.
-func (g *guard) checkRequest(req *http.Request) error {
-	host := req.URL.Host
-	port := map[string]string{"http": ":80", "https": ":443"}[req.URL.Scheme]
-	_, ok := g.entryFor(host)
-	if !ok && req.URL.Port() == "" {
-		_, ok = g.entryFor(host + port)
+// allowed is entryFor the host of a URL.
+func (g *guard) allowed(u *url.URL) (entry, bool) {
+	e, ok := g.entryFor(u.Host)
+	if !ok && u.Port() == "" {
+		e, ok = g.entryFor(u.Host + map[string]string{"http": ":80", "https": ":443"}[u.Scheme])
 	}
-	if !ok {
-		return refuse("host %s may not be reached: add it to network.allow (--allow-host)", host)
+	return e, ok
+}
+
+// checkRequest refuses requests to hosts that are not allowed, over plain HTTP
+// to hosts that are not known to be insecure, and with credentials to hosts
+// that have no business with them.
+func (g *guard) checkRequest(req *http.Request) error {
+	host, from := req.URL.Host, redirectedFrom(req)
+	if _, ok := g.allowed(req.URL); !ok {
+		switch {
+		case from == "":
+			return refuse("host %s may not be reached: add it to network.allow (--allow-host)", host)
+		case !matchesAny(g.redirects[hostname(from)], host):
+			return refuse("%s redirects to host %s, which may not be reached: add it to network.allow (--allow-host)", from, host)
+		}
+	}
+	if err := g.checkCredentials(req); err != nil {
+		return err
 	}
 	switch req.URL.Scheme {
 	case "https":
@@ -121,13 +157,47 @@ func (g *guard) checkRequest(req *http.Request) error {
 	return refuse("%s: expected an http or https URL", req.URL.Redacted())
 }
 
-func (g *guard) isInsecure(host string) bool {
-	for _, e := range g.insecure {
-		if hostMatches(e, host) {
-			return true
-		}
+// redirectedFrom is the other host that sent a request here, or "".
+func redirectedFrom(req *http.Request) string {
+	if req.Response == nil || req.Response.Request == nil || req.Response.Request.URL.Host == req.URL.Host {
+		return ""
 	}
-	return false
+	return req.Response.Request.URL.Host
+}
+
+// askedRegistry is the key of the context under which requests know the host of
+// the registry on whose behalf they are sent.
+type askedRegistry struct{}
+
+// checkCredentials lets a password or a refresh token go to the registry that
+// it belongs to, and to a token service on another host when that host is
+// allowed by its very name: neither a pattern nor a redirect is enough. The
+// tokens that a token service gives out are go-containerregistry's to guard;
+// they are good for one repository, for minutes.
+func (g *guard) checkCredentials(req *http.Request) error {
+	scheme, _, _ := strings.Cut(req.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Basic") && (req.Body == nil || req.Body == http.NoBody) {
+		return nil
+	}
+	own, _ := req.Context().Value(askedRegistry{}).(string)
+	if own != "" && canonicalHost(req.URL.Host) == canonicalHost(own) {
+		return nil
+	}
+	if from := redirectedFrom(req); from != "" {
+		return refuse("%s redirects a log-in to %s: credentials are not sent on", from, req.URL.Host)
+	}
+	if e, ok := g.allowed(req.URL); !ok || e.pattern() {
+		return refuse("%s wants to be logged in to at %s: credentials go to another host only when network.allow (--allow-host) has its very name", own, req.URL.Host)
+	}
+	return nil
+}
+
+func matchesAny(entries []string, host string) bool {
+	return slices.ContainsFunc(entries, func(e string) bool { return hostMatches(e, host) })
+}
+
+func (g *guard) isInsecure(host string) bool {
+	return matchesAny(g.insecure, host)
 }
 
 // loopbackName reports whether host is a loopback address or localhost as
@@ -161,7 +231,13 @@ func (g *guard) dial(ctx context.Context, network, hostport string) (net.Conn, e
 	if _, ok := g.proxies.Load(hostport); ok {
 		return d.DialContext(ctx, network, hostport)
 	}
-	entry, ok := g.entryFor(hostport)
+	allowed, ok := g.entryFor(hostport)
+	for _, patterns := range g.redirects {
+		if !ok && matchesAny(patterns, hostport) {
+			// As strict as a pattern: no user named the host.
+			allowed, ok = entry{host: "*"}, true
+		}
+	}
 	if !ok {
 		return nil, refuse("host %s may not be reached: add it to network.allow (--allow-host)", hostport)
 	}
@@ -170,7 +246,7 @@ func (g *guard) dial(ctx context.Context, network, hostport string) (net.Conn, e
 		if err != nil {
 			return refuse("%s has the address %s, which is not understood", hostport, address)
 		}
-		return checkAddress(entry, hostport, ap.Addr())
+		return checkAddress(allowed, hostport, ap.Addr())
 	}
 	return d.DialContext(ctx, network, hostport)
 }
@@ -188,26 +264,32 @@ var (
 	sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
 )
 
-// checkAddress refuses addresses that no registry has. entry is the allowed
-// host that hostport matched.
-func checkAddress(entry, hostport string, a netip.Addr) error {
+// checkAddress refuses addresses that no registry has, and those in private
+// networks of which the user did not speak. e is what allows hostport.
+func checkAddress(e entry, hostport string, a netip.Addr) error {
 	a = a.Unmap().WithZone("")
 	if nat64.Contains(a) {
 		b := a.As16()
 		a = netip.AddrFrom4([4]byte(b[12:]))
 	}
-	for _, m := range metadata {
-		if a == m {
-			return refuse("%s has the address %s of a cloud's metadata service, which is never reached", hostport, a)
-		}
-	}
+	private := a.IsPrivate() || sharedSpace.Contains(a)
 	switch {
+	case slices.Contains(metadata, a):
+		return refuse("%s has the address %s of a cloud's metadata service, which is never reached", hostport, a)
 	case a.IsLinkLocalUnicast(), a.IsMulticast(), a.IsUnspecified():
 		return refuse("%s has the address %s, which is never reached: it is link-local, multicast or unspecified", hostport, a)
-	case a.IsLoopback() && !loopbackName(entry):
+	case a.IsLoopback() && !loopbackName(e.host):
 		return refuse("%s has the loopback address %s: allow localhost or the address itself to reach it", hostport, a)
-	case strings.HasPrefix(entry, "*") && (a.IsPrivate() || sharedSpace.Contains(a)):
-		return refuse("%s has the private address %s: allow the host by its name, not by %s, to reach it", hostport, a, entry)
+	case private && e.pattern():
+		return refuse("%s has the private address %s: allow the host by its name, not by %s, to reach it", hostport, a, e.host)
+	case private && e.referenced && !isAddress(e.host):
+		return refuse("%s has the private address %s, and nothing but an image reference names it: add it to network.allow (--allow-host) to reach it", hostport, a)
 	}
 	return nil
+}
+
+// isAddress reports whether a host is an IP address as written.
+func isAddress(host string) bool {
+	_, err := netip.ParseAddr(strings.Trim(hostname(host), "[]"))
+	return err == nil
 }

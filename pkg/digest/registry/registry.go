@@ -10,7 +10,6 @@ package registry
 import (
 	"context"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -48,6 +47,8 @@ type options struct {
 	mirrors  map[string]string
 	insecure []string
 	allow    []string
+	named    []string
+	cache    cache
 	roots    *x509.CertPool
 	timeout  time.Duration
 	backoff  time.Duration
@@ -62,10 +63,16 @@ type Option func(*options)
 // An entry is host, host:port (only that port), or *.domain (its subdomains,
 // on public addresses only). A host that is allowed by name may have a private
 // address; it may have a loopback address only when it is itself one, or is
-// localhost. Link-local and metadata addresses are never reached. Allowing
-// docker.io allows the hosts of Docker Hub.
+// localhost. Link-local and metadata addresses are never reached. A few public
+// registries bring along the hosts that they can't do without (wellknown.go).
 func WithAllow(hosts ...string) Option {
 	return func(o *options) { o.allow = append(o.allow, hosts...) }
+}
+
+// WithReferenced names hosts that may be reached because image references name
+// them, and for no other reason. Their names may not lead to a private address.
+func WithReferenced(hosts ...string) Option {
+	return func(o *options) { o.named = append(o.named, hosts...) }
 }
 
 // WithMirrors tells where to ask instead of a registry: from its host to a
@@ -97,9 +104,15 @@ func WithKeychain(k authn.Keychain) Option {
 }
 
 // WithRootCAs sets the certificate authorities that registries are verified
-// by, instead of the system's.
+// by, instead of the system's; AddCAs makes one of both.
 func WithRootCAs(pool *x509.CertPool) Option {
 	return func(o *options) { o.roots = pool }
+}
+
+// WithCache keeps manifests and configurations in a folder, by digest, so that
+// what has been read once is not asked for again. By default nothing is kept.
+func WithCache(dir string) Option {
+	return func(o *options) { o.cache = cache(dir) }
 }
 
 // WithTimeout bounds one Resolve or Inspect, with all its requests and
@@ -128,7 +141,7 @@ func New(opts ...Option) *Registry {
 	}
 	r := &Registry{o: o}
 	r.puller = sync.OnceValues(func() (*remote.Puller, error) {
-		guard, err := newGuard(o.allow, o.insecure)
+		guard, err := newGuard(o.allow, o.named, o.insecure)
 		if err != nil {
 			return nil, err
 		}
@@ -171,35 +184,33 @@ func (r *Registry) describe(ctx context.Context, tag name.Tag) (digest.Descripti
 	if err != nil {
 		return none, err
 	}
+	ctx = context.WithValue(ctx, askedRegistry{}, at.Context().RegistryStr())
 	is := func(d v1.Hash, mediaType types.MediaType) digest.Description {
 		return digest.Description{Digest: tag.Context().Digest(d.String()), MediaType: string(mediaType)}
 	}
 	if r.o.platform == "" {
 		d, err := puller.Head(ctx, at)
-		if err == nil && d.Digest.Algorithm == "sha256" && !schema1(d.MediaType) {
-			return is(d.Digest, d.MediaType), nil
+		if err == nil && d.Digest.Algorithm == "sha256" && isManifest(mediaTypeOf(d.MediaType)) {
+			return is(d.Digest, mediaTypeOf(d.MediaType)), nil
 		}
 		if err != nil && final(ctx, err) {
 			return none, err
 		}
 		// Registries exist that answer HEAD with an error, or without a digest.
 	}
-	d, err := puller.Get(ctx, at)
+	m, err := r.manifest(ctx, puller, at)
 	if err != nil {
 		return none, err
 	}
-	if schema1(d.MediaType) {
-		return none, errSchema1
-	}
 	if r.o.platform == "" {
-		return is(d.Digest, d.MediaType), nil
+		return is(m.digest, m.mediaType), nil
 	}
-	chosen, err := r.choose(ctx, puller, at, d)
+	chosen, err := r.choose(ctx, puller, at.Context(), m)
 	if err != nil {
 		return none, err
 	}
 	out := is(chosen.digest, chosen.mediaType)
-	if d.MediaType.IsIndex() {
+	if m.mediaType.IsIndex() {
 		out.Platform = r.o.platform
 	}
 	return out, nil
@@ -226,107 +237,32 @@ func (r *Registry) inspect(ctx context.Context, ref name.Reference) (digest.Imag
 	if err != nil {
 		return image, err
 	}
-	d, err := puller.Get(ctx, at)
+	ctx = context.WithValue(ctx, askedRegistry{}, at.Context().RegistryStr())
+	m, err := r.manifest(ctx, puller, at)
 	if err != nil {
 		return image, err
 	}
-	if schema1(d.MediaType) {
-		return image, errSchema1
-	}
-	chosen, err := r.choose(ctx, puller, at, d)
+	chosen, err := r.choose(ctx, puller, at.Context(), m)
 	if err != nil {
 		return image, err
 	}
-	image.Digest = ref.Context().Digest(d.Digest.String())
+	image.Digest = ref.Context().Digest(m.digest.String())
 	if _, pinned := ref.(name.Digest); !pinned && r.o.platform != "" {
 		image.Digest = ref.Context().Digest(chosen.digest.String())
 	}
-	image.MediaType = string(d.MediaType)
-	if d.MediaType.IsIndex() {
-		if image.ManifestList, err = decode(d.Manifest); err != nil {
+	image.MediaType = string(m.mediaType)
+	if m.mediaType.IsIndex() {
+		if image.ManifestList, err = decode(m.data); err != nil {
 			return image, fmt.Errorf("the index is no JSON: %w", err)
 		}
 	}
-	if image.Manifest, err = decode(chosen.manifest); err != nil {
+	if image.Manifest, err = decode(chosen.data); err != nil {
 		return image, fmt.Errorf("the manifest is no JSON: %w", err)
 	}
 	if image.Config, err = decode(chosen.config); err != nil {
 		return image, fmt.Errorf("the configuration is no JSON: %w", err)
 	}
 	return image, nil
-}
-
-// A choice is the manifest of one platform.
-type choice struct {
-	digest           v1.Hash
-	mediaType        types.MediaType
-	manifest, config []byte // config is read only where it is needed
-}
-
-// choose returns the manifest of the wanted platform: d itself, or what the
-// index d lists for it. A single manifest must be of the platform that was
-// asked for by name: a digest of another one would not run.
-func (r *Registry) choose(ctx context.Context, puller *remote.Puller, at name.Reference, d *remote.Descriptor) (choice, error) {
-	want := v1.Platform{OS: "linux", Architecture: "amd64"}
-	if r.o.platform != "" {
-		p, err := v1.ParsePlatform(r.o.platform)
-		if err != nil {
-			return choice{}, fmt.Errorf("platform %q: expected os/architecture[/variant]: %w", r.o.platform, err)
-		}
-		want = *p
-	}
-	if d.MediaType.IsIndex() {
-		index, err := v1.ParseIndexManifest(strings.NewReader(string(d.Manifest)))
-		if err != nil {
-			return choice{}, fmt.Errorf("the index is not understood: %w", err)
-		}
-		child, err := pick(index, want)
-		if err != nil {
-			return choice{}, err
-		}
-		if d, err = puller.Get(ctx, at.Context().Digest(child.String())); err != nil {
-			return choice{}, err
-		}
-		if schema1(d.MediaType) || d.MediaType.IsIndex() {
-			return choice{}, fmt.Errorf("the index lists %s for %s: expected an image manifest", d.MediaType, want)
-		}
-	}
-	image, err := d.Image()
-	if err != nil {
-		return choice{}, err
-	}
-	c := choice{digest: d.Digest, mediaType: d.MediaType, manifest: d.Manifest}
-	if c.config, err = image.RawConfigFile(); err != nil {
-		return choice{}, fmt.Errorf("configuration: %w", err)
-	}
-	if r.o.platform != "" {
-		var is v1.Platform
-		if err := json.Unmarshal(c.config, &is); err == nil && is.OS != "" && !is.Satisfies(want) {
-			return choice{}, fmt.Errorf("it is an image for %s only: expected %s", is, want)
-		}
-	}
-	return c, nil
-}
-
-// pick returns the first manifest of an index that runs on the platform, as
-// container runtimes do.
-func pick(index *v1.IndexManifest, want v1.Platform) (v1.Hash, error) {
-	var have []string
-	for _, m := range index.Manifests {
-		// An entry without a platform counts as linux/amd64, as in
-		// go-containerregistry and Kyverno.
-		p := v1.Platform{OS: "linux", Architecture: "amd64"}
-		if m.Platform != nil {
-			p = *m.Platform
-		}
-		if p.Satisfies(want) {
-			return m.Digest, nil
-		}
-		if p.OS != "unknown" {
-			have = append(have, p.String())
-		}
-	}
-	return v1.Hash{}, fmt.Errorf("the index has no image for %s, only for %s", want, strings.Join(have, ", "))
 }
 
 // at returns the reference to ask for: ref, or the same in the mirror of its
@@ -371,12 +307,6 @@ func (r *Registry) at(ref name.Reference) (name.Reference, error) {
 	return nil, fmt.Errorf("%T: expected a tag or a digest", ref)
 }
 
-var errSchema1 = fmt.Errorf("it is a schema 1 image, whose digest cannot be pulled: push it again with a current client: %w", errors.ErrUnsupported)
-
-func schema1(t types.MediaType) bool {
-	return t == types.DockerManifestSchema1 || t == types.DockerManifestSchema1Signed
-}
-
 // final reports whether asking once more, in another way, is pointless.
 func final(ctx context.Context, err error) bool {
 	if ctx.Err() != nil {
@@ -412,35 +342,4 @@ func explain(ref name.Reference, err error) error {
 		}
 	}
 	return fmt.Errorf("ask the registry for %s: %w", ref.Name(), err)
-}
-
-// decode reads JSON into plain values: integers become int64.
-func decode(data []byte) (any, error) {
-	d := json.NewDecoder(strings.NewReader(string(data)))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
-		return nil, err
-	}
-	return numbers(v), nil
-}
-
-func numbers(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		for k, e := range v {
-			v[k] = numbers(e)
-		}
-	case []any:
-		for i, e := range v {
-			v[i] = numbers(e)
-		}
-	case json.Number:
-		if i, err := v.Int64(); err == nil {
-			return i
-		}
-		f, _ := v.Float64()
-		return f
-	}
-	return v
 }

@@ -3,8 +3,10 @@ package registry_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -387,7 +389,7 @@ func TestRedirectingMirror(t *testing.T) {
 	creds := registry.WithKeychain(keychain{mirror.host: &authn.Basic{Username: "m", Password: "p"}})
 
 	wantResolve(t, newRegistry(mirror, creds, mirrors, registry.WithAllow(storeAt)), "nginx:1.27", want)
-	wantError(t, newRegistry(mirror, creds, mirrors), "nginx:1.27", storeAt+" may not be reached")
+	wantError(t, newRegistry(mirror, creds, mirrors), "nginx:1.27", storeAt+", which may not be reached", mirror.host+" redirects to")
 	// Without the mirror the registry itself would be asked.
 	wantError(t, newRegistry(mirror), "nginx:1.27", "index.docker.io may not be reached")
 }
@@ -473,7 +475,19 @@ func TestFaults(t *testing.T) {
 			}
 			w.Header().Set("Content-Length", "500")
 			manifest(oci, "", []byte(`{"schemaVersion":2`))(w, r)
-		}, want: []string{"EOF"}},
+		}, want: []string{"the answer broke off", "EOF"}},
+		{name: "a part of a manifest", times: forever, answer: func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodHead {
+				w.WriteHeader(http.StatusMethodNotAllowed)
+				return
+			}
+			manifest(oci, "", []byte(`{"schemaVersion":2`))(w, r)
+		}, want: []string{"not all of it came"}, requests: 2},
+		{name: "a page to log in to a network", times: forever, answer: func(w http.ResponseWriter, r *http.Request) {
+			// HEAD gets a digest as well.
+			sum := sha256.Sum256([]byte("<html>"))
+			manifest("text/html", "sha256:"+hex.EncodeToString(sum[:]), []byte("<html>"))(w, r)
+		}, want: []string{`content type "text/html"`}, requests: 2},
 		{name: "an endless manifest", times: forever, answer: func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodHead {
 				w.WriteHeader(http.StatusMethodNotAllowed)

@@ -52,6 +52,8 @@ func newTransport(g *guard, o options) *roundTripper {
 			IdleConnTimeout:       30 * time.Second,
 			TLSHandshakeTimeout:   15 * time.Second,
 			ResponseHeaderTimeout: 30 * time.Second,
+
+			MaxResponseHeaderBytes: 1 << 20,
 			// Manifests are small, and their digest is of the bytes as sent.
 			DisableCompression: true,
 		}
@@ -186,6 +188,9 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 	n, err := b.body.Read(p)
 	if b.left -= int64(n); b.left < 0 {
 		return 0, fmt.Errorf("the answer has more than %d MiB", maxBody>>20)
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = fmt.Errorf("the answer broke off: %w", err)
 	}
 	return n, err
 }
