@@ -5,6 +5,7 @@ package builtin
 import (
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno"
+	"github.com/oneloop-dev/oneloop/pkg/policy/pinimages"
 	"github.com/oneloop-dev/oneloop/pkg/report"
 	"github.com/oneloop-dev/oneloop/pkg/report/json"
 )
@@ -12,6 +13,7 @@ import (
 // Languages stand in the order in which they run.
 var Languages = []policy.Language{
 	kyverno.Language,
+	pinimages.Language, // last: it pins what the others made
 }
 
 // Formats are the report formats of --report.

@@ -25,6 +25,7 @@ type digestSource struct {
 	mirrors  map[string]string
 	insecure []string
 	allow    []string
+	pinAll   bool
 }
 
 // resolver composes the sources of digests as the mode says. lockHint and
@@ -49,7 +50,7 @@ func (d digestSource) resolver(locks []*resource.Resource, lockHint, networkHint
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	none := digest.None(fmt.Sprintf("give it in %s, or allow to ask the registry: %s", lockHint, networkHint))
+	none := digest.None(fmt.Sprintf("write a lock with oneloop lock and give it in %s, or allow to ask the registry: %s", lockHint, networkHint))
 	switch d.mode {
 	case "Off":
 		return digest.Off{}, nil
@@ -78,6 +79,7 @@ func (d digestSource) registry() *registry.Registry {
 
 // flags are those of all commands that may ask registries.
 func (d *digestSource) flags(f *pflag.FlagSet) {
+	f.BoolVar(&d.pinAll, "pin-all", false, "pin every image, also those that no policy asks for")
 	f.StringArrayVar(&d.allow, "allow-host", nil, "host that may be asked for digests (repeatable)")
 	f.StringArrayVar(&d.insecure, "insecure-registry", nil, "registry to ask over plain HTTP (repeatable)")
 	f.StringToStringVar(&d.mirrors, "mirror", nil, "ask another host for a registry, as REGISTRY=HOST (repeatable)")

@@ -16,6 +16,7 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/load"
 	"github.com/oneloop-dev/oneloop/pkg/pipeline"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
+	"github.com/oneloop-dev/oneloop/pkg/policy/pinimages"
 	"github.com/oneloop-dev/oneloop/pkg/report"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
@@ -141,6 +142,10 @@ func functionPlan(spec *config.Spec, policies []*resource.Resource, root string,
 		return docs
 	}
 	policies = append(policies, files(spec.PolicyFiles)...)
+	if spec.Images.PinAll {
+		all, err := pinimages.All()
+		policies, errs = append(policies, all), append(errs, err)
+	}
 	errs = append(errs, known.AddDocuments(files(spec.ClusterFacts.Files)), known.Declare(spec.ClusterFacts))
 	var locks []*resource.Resource
 	if spec.Images.LockFile != "" {

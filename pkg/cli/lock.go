@@ -150,7 +150,7 @@ func (l *locking) read() error {
 		if err != nil {
 			return err
 		}
-		l.was[lock.Reference(tag)] = e
+		l.was[digest.Reference(tag)] = e
 	}
 	l.known = maps.Clone(l.was)
 	return nil
@@ -203,7 +203,7 @@ func selectsReference(pattern, full, written string) bool {
 		return true
 	}
 	tag, err := name.NewTag(pattern)
-	return err == nil && lock.Reference(tag) == full
+	return err == nil && digest.Reference(tag) == full
 }
 
 // collect runs the policies and returns the tags whose digests are not known.
@@ -221,7 +221,7 @@ func (l *locking) collect(ctx context.Context) ([]name.Tag, error) {
 		return nil, err
 	}
 	for _, tag := range collector.Asked() {
-		l.asked[lock.Reference(tag)] = tag
+		l.asked[digest.Reference(tag)] = tag
 	}
 	l.errs = nil
 	for _, e := range out.Entries {
@@ -255,7 +255,7 @@ func (l *locking) place(collector *digest.Collector, e report.Entry) {
 			if !ok {
 				return
 			}
-			ref := lock.Reference(tag)
+			ref := digest.Reference(tag)
 			if _, ok := l.at[ref]; ok {
 				return
 			}
@@ -281,7 +281,7 @@ type entries map[string]lock.Entry
 
 // Resolve implements digest.Resolver.
 func (e entries) Resolve(_ context.Context, tag name.Tag) (name.Digest, error) {
-	if known, ok := e[lock.Reference(tag)]; ok {
+	if known, ok := e[digest.Reference(tag)]; ok {
 		return tag.Context().Digest(known.Digest), nil
 	}
 	return name.Digest{}, digest.ErrMissing
@@ -317,7 +317,7 @@ func (l *locking) ask(ctx context.Context, tags []name.Tag) (map[string]lock.Ent
 	for i, tag := range tags {
 		group.Go(func() error {
 			found[i], errs[i] = ask.Describe(ctx, tag)
-			progress.step(lock.Reference(tag))
+			progress.step(digest.Reference(tag))
 			return nil
 		})
 	}
@@ -325,7 +325,7 @@ func (l *locking) ask(ctx context.Context, tags []name.Tag) (map[string]lock.Ent
 	progress.end()
 	out := map[string]lock.Entry{}
 	for i, tag := range tags {
-		ref := lock.Reference(tag)
+		ref := digest.Reference(tag)
 		if errs[i] != nil {
 			if at := l.at[ref]; at != "" {
 				errs[i] = fmt.Errorf("%s: %w", at, errs[i])
@@ -408,7 +408,7 @@ func (l *locking) write() error {
 		if err != nil {
 			return false
 		}
-		_, asked := l.asked[lock.Reference(tag)]
+		_, asked := l.asked[digest.Reference(tag)]
 		if !asked {
 			unused++
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/config"
 	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/load"
+	"github.com/oneloop-dev/oneloop/pkg/policy/pinimages"
 	"github.com/oneloop-dev/oneloop/pkg/report"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
@@ -149,8 +150,8 @@ func readOnce(names ...[]string) error {
 
 // renderPlan reads the policies, facts and locks that the flags name.
 func renderPlan(s *streams, o renderOptions) (plan, error) {
-	if len(o.policies) == 0 {
-		return plan{}, errors.New("no policies: name them with -p FILE, FOLDER or GLOB")
+	if len(o.policies) == 0 && !o.digests.pinAll {
+		return plan{}, errors.New("no policies: name them with -p FILE, FOLDER or GLOB, or ask for --pin-all")
 	}
 	policies, err := load.Files(o.policies, s.in)
 	errs := []error{err}
@@ -168,8 +169,15 @@ func renderPlan(s *streams, o renderOptions) (plan, error) {
 	if err := errors.Join(errs...); err != nil {
 		return plan{}, err
 	}
-	if len(policies) == 0 {
+	if len(policies) == 0 && len(o.policies) > 0 {
 		return plan{}, fmt.Errorf("no policies in %s", strings.Join(o.policies, ", "))
+	}
+	if o.digests.pinAll {
+		all, err := pinimages.All()
+		if err != nil {
+			return plan{}, err
+		}
+		policies = append(policies, all)
 	}
 	digests, err := o.digests.resolver(locks, "--lock FILE", "--digests LockedOrResolve with --allow-host HOST")
 	if err != nil {

@@ -74,7 +74,7 @@ func (p plan) apply(ctx context.Context, s *streams, items []*resource.Resource)
 	})
 	for _, e := range out.Entries {
 		if e.Outcome == policy.Noticed {
-			s.warn((&policy.Error{Policy: e.Policy, Rule: e.Rule, Resource: e.Resource, Err: errors.New(e.Message)}).Error())
+			s.warn((&policy.Error{Policy: e.Policy, Rule: e.Rule, Resource: e.Resource, At: e.Origin, Err: errors.New(e.Message)}).Error())
 		}
 	}
 	out.Entries = append(entries, out.Entries...)

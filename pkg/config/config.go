@@ -59,7 +59,9 @@ type Images struct {
 	// Mode is Locked (the default: from the lock alone), LockedOrResolve (what
 	// the lock lacks comes from the registry), Resolve (all from the registry)
 	// or Off (digest rules are skipped).
-	Mode               string            `json:"mode,omitempty"`
+	Mode string `json:"mode,omitempty"`
+	// PinAll pins every image, as a PinImages policy without a spec does.
+	PinAll             bool              `json:"pinAll,omitempty"`
 	LockFile           string            `json:"lockFile,omitempty"`
 	Lock               map[string]any    `json:"lock,omitempty"` // an ImageLock, inline
 	Platform           string            `json:"platform,omitempty"`

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 )
@@ -57,5 +58,14 @@ func None(reason string) Resolver { return none(reason) }
 type none string
 
 func (n none) Resolve(_ context.Context, tag name.Tag) (name.Digest, error) {
-	return name.Digest{}, fmt.Errorf("the digest of %s is %w: %s", tag.Name(), ErrMissing, string(n))
+	return name.Digest{}, fmt.Errorf("the digest of %s is %w: %s", Reference(tag), ErrMissing, string(n))
+}
+
+// Reference is a tag in full as Kyverno writes it, with docker.io as the host of
+// Docker Hub.
+func Reference(tag name.Tag) string {
+	if rest, ok := strings.CutPrefix(tag.Name(), "index.docker.io/"); ok {
+		return "docker.io/" + rest
+	}
+	return tag.Name()
 }

@@ -158,7 +158,7 @@ func Groups(kind resource.Kind, o resource.Object, extractors ...Extractor) ([]G
 	var groups []Group
 	for _, e := range extractors {
 		g := Group{Name: e.Name}
-		if err := e.extract(o, e.steps, nil, &g); err != nil {
+		if err := e.extract(o, &g); err != nil {
 			return nil, err
 		}
 		if len(g.Fields) == 0 {
@@ -190,7 +190,44 @@ func Fields(kind resource.Kind, o resource.Object, extractors ...Extractor) (map
 	return out, nil
 }
 
-func (e Extractor) extract(v any, steps []string, at fieldpath.Path, g *Group) error {
+// extract appends the images of o to g.
+func (e Extractor) extract(o resource.Object, g *Group) error {
+	return walk(o, e.steps, nil, func(m map[string]any, at fieldpath.Path) error {
+		f := Field{Group: g.Name, At: at.Key(e.value)}
+		var ok bool
+		if e.key == "" {
+			f.Key = f.Pointer()
+		} else if f.Key, ok = m[e.key].(string); !ok {
+			return fmt.Errorf("%s: expected a string that names the element", describe(at.Key(e.key)))
+		}
+		reference, ok := m[e.value].(string)
+		if !ok || strings.TrimSpace(reference) == "" {
+			return nil
+		}
+		if e.transform != nil {
+			result, err := e.transform(reference)
+			if err != nil {
+				return fmt.Errorf("%s: %w", describe(f.At), err)
+			}
+			if reference, ok = result.(string); !ok {
+				return fmt.Errorf("%s: expected jmesPath to give a string, found %s", describe(f.At), typeName(result))
+			}
+		}
+		var err error
+		if f.Reference, err = Parse(reference); err != nil {
+			return fmt.Errorf("%s: %w", describe(f.At), err)
+		}
+		if i := slices.IndexFunc(g.Fields, func(old Field) bool { return old.Key == f.Key }); i >= 0 {
+			g.Fields[i] = f
+			return nil
+		}
+		g.Fields = append(g.Fields, f)
+		return nil
+	})
+}
+
+// walk calls found for each map that steps lead to.
+func walk(v any, steps []string, at fieldpath.Path, found func(m map[string]any, at fieldpath.Path) error) error {
 	if v == nil {
 		return nil
 	}
@@ -201,9 +238,9 @@ func (e Extractor) extract(v any, steps []string, at fieldpath.Path, g *Group) e
 				var err error
 				switch element.(type) {
 				case map[string]any:
-					err = e.extract(element, steps[1:], at.Index(i), g)
+					err = walk(element, steps[1:], at.Index(i), found)
 				case []any: // lists of lists are seen as one
-					err = e.extract(element, steps, at.Index(i), g)
+					err = walk(element, steps, at.Index(i), found)
 				}
 				if err != nil {
 					return err
@@ -214,7 +251,7 @@ func (e Extractor) extract(v any, steps []string, at fieldpath.Path, g *Group) e
 			for _, k := range slices.Sorted(maps.Keys(v)) {
 				switch v[k].(type) {
 				case map[string]any, []any:
-					if err := e.extract(v[k], steps[1:], at.Key(k), g); err != nil {
+					if err := walk(v[k], steps[1:], at.Key(k), found); err != nil {
 						return err
 					}
 				}
@@ -227,37 +264,9 @@ func (e Extractor) extract(v any, steps []string, at fieldpath.Path, g *Group) e
 		return fmt.Errorf("%s: expected a map on the way to an image, found %s", describe(at), typeName(v))
 	}
 	if len(steps) > 0 {
-		return e.extract(m[steps[0]], steps[1:], at.Key(steps[0]), g)
+		return walk(m[steps[0]], steps[1:], at.Key(steps[0]), found)
 	}
-	f := Field{Group: g.Name, At: at.Key(e.value)}
-	if e.key == "" {
-		f.Key = f.Pointer()
-	} else if f.Key, ok = m[e.key].(string); !ok {
-		return fmt.Errorf("%s: expected a string that names the element", describe(at.Key(e.key)))
-	}
-	reference, ok := m[e.value].(string)
-	if !ok || strings.TrimSpace(reference) == "" {
-		return nil
-	}
-	if e.transform != nil {
-		result, err := e.transform(reference)
-		if err != nil {
-			return fmt.Errorf("%s: %w", describe(f.At), err)
-		}
-		if reference, ok = result.(string); !ok {
-			return fmt.Errorf("%s: expected jmesPath to give a string, found %s", describe(f.At), typeName(result))
-		}
-	}
-	var err error
-	if f.Reference, err = Parse(reference); err != nil {
-		return fmt.Errorf("%s: %w", describe(f.At), err)
-	}
-	if i := slices.IndexFunc(g.Fields, func(old Field) bool { return old.Key == f.Key }); i >= 0 {
-		g.Fields[i] = f
-		return nil
-	}
-	g.Fields = append(g.Fields, f)
-	return nil
+	return found(m, at)
 }
 
 func describe(at fieldpath.Path) string {
@@ -298,12 +307,12 @@ func typeName(v any) string {
 
 var errNotPinnable = errors.New("no field to write to")
 
-// Pin returns o with the reference of a field replaced; o is not modified, and
+// Pin returns o with the reference at a path replaced; o is not modified, and
 // what does not change is shared with it.
-func Pin(o resource.Object, f Field, reference string) (resource.Object, error) {
-	out, err := set(o, f.At, reference)
+func Pin(o resource.Object, at fieldpath.Path, reference string) (resource.Object, error) {
+	out, err := set(o, at, reference)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f.At, err)
+		return nil, fmt.Errorf("%s: %w", at, err)
 	}
 	return out.(resource.Object), nil
 }

@@ -194,11 +194,11 @@ func TestPin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	after, err := image.Pin(before, groups[0].Fields[0], "x@"+sha)
+	after, err := image.Pin(before, groups[0].Fields[0].At, "x@"+sha)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if after, err = image.Pin(after, groups[0].Fields[1], "y@"+sha); err != nil {
+	if after, err = image.Pin(after, groups[0].Fields[1].At, "y@"+sha); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(object(t, text), before); diff != "" {
@@ -212,7 +212,7 @@ func TestPin(t *testing.T) {
 	if &volumes(before)[0] != &volumes(after)[0] {
 		t.Error("Pin copied what it did not change")
 	}
-	if _, err := image.Pin(object(t, `{"spec": {"containers": []}}`), groups[0].Fields[0], "x"); err == nil {
+	if _, err := image.Pin(object(t, `{"spec": {"containers": []}}`), groups[0].Fields[0].At, "x"); err == nil {
 		t.Error("Pin into an object without the field succeeded")
 	}
 }

@@ -202,7 +202,10 @@ func (w *world) one(ctx context.Context, e event, p policy.Background) (err erro
 	for _, result := range results {
 		entry := report.Entry{
 			Policy: p.Policy(), Rule: result.Rule, Resource: in.ID, Origin: e.resource.Origin(),
-			Outcome: result.Outcome, Message: result.Message, Err: result.Err,
+			Outcome: result.Outcome, Message: result.Message,
+		}
+		if result.Err != nil {
+			entry.Err = place(result.Err, p.Policy(), result.Rule, e.resource)
 		}
 		for _, t := range result.Targets {
 			if entryTarget, ok := w.target(t); ok {
@@ -379,7 +382,7 @@ func withoutNamespace(o resource.Object) resource.Object {
 func (w *world) store(ctx context.Context, k *known, o resource.Object, in policy.Input) error {
 	in.ID, in.Object, in.Facts = resource.IDOf(o), o, w.facts
 	k.object, k.changed = o, true
-	after, entries, err := w.run.apply(ctx, w.run.programs(in.ID.Kind), k.resource.Origin(), in)
+	after, entries, err := w.run.apply(ctx, w.run.programs(in.ID.Kind), k.resource, in)
 	if err != nil {
 		return err
 	}

@@ -45,6 +45,7 @@ func Compile(languages []policy.Language, docs []*resource.Resource) (policy.Set
 			errs = append(errs, err)
 		}
 		all.Programs = append(all.Programs, set.Programs...)
+		all.Checks = append(all.Checks, set.Checks...)
 		all.Generate = append(all.Generate, set.Generate...)
 		all.MutateExisting = append(all.MutateExisting, set.MutateExisting...)
 		all.Notices = append(all.Notices, set.Notices...)

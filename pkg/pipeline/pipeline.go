@@ -167,7 +167,7 @@ func (run *run) programs(kind resource.Kind) []policy.Program {
 		return selected
 	}
 	var selected []policy.Program
-	for _, p := range run.Set.Programs {
+	for _, p := range run.Set.Admission() {
 		if p.Selects(kind) {
 			selected = append(selected, p)
 		}
@@ -194,7 +194,7 @@ func (run *run) admit(ctx context.Context, r *resource.Resource) ([]report.Entry
 	if err != nil {
 		return nil, err
 	}
-	after, entries, err := run.apply(ctx, programs, r.Origin(), policy.Input{ID: r.ID(), Object: original, Facts: run.Facts})
+	after, entries, err := run.apply(ctx, programs, r, policy.Input{ID: r.ID(), Object: original, Facts: run.Facts})
 	if err != nil {
 		return nil, err
 	}
@@ -204,12 +204,13 @@ func (run *run) admit(ctx context.Context, r *resource.Resource) ([]report.Entry
 	return entries, nil
 }
 
-// apply runs programs over in, whose Digests and Now it fills in. It returns
-// the object that they made, nil when nothing changed.
-func (run *run) apply(ctx context.Context, programs []policy.Program, origin resource.Origin, in policy.Input) (resource.Object, []report.Entry, error) {
+// apply runs programs over in, whose Digests and Now it fills in, which is the
+// state of r. It returns the object that they made, nil when nothing changed.
+func (run *run) apply(ctx context.Context, programs []policy.Program, r *resource.Resource, in policy.Input) (resource.Object, []report.Entry, error) {
 	in.Digests, in.Now, in.Requested = run.Digests, run.Now, in.Object
 	var after resource.Object
 	var entries []report.Entry
+	stop := false
 	for _, p := range programs {
 		results, err := p.Apply(ctx, in)
 		if err != nil {
@@ -217,25 +218,47 @@ func (run *run) apply(ctx context.Context, programs []policy.Program, origin res
 		}
 		for _, result := range results {
 			entry := report.Entry{
-				Policy: p.Policy(), Rule: result.Rule, Resource: in.ID, Origin: origin,
+				Policy: p.Policy(), Rule: result.Rule, Resource: in.ID, Origin: r.Origin(),
 				Outcome: result.Outcome, Message: result.Message, Err: result.Err,
+			}
+			if result.Err != nil {
+				entry.Err = place(result.Err, p.Policy(), result.Rule, r)
 			}
 			if result.Outcome == policy.Mutated {
 				if err := sameIdentity(in.Object, result.Object); err != nil {
 					entry.Outcome, entry.Message = policy.Failed, err.Error()
-					entry.Err = &policy.Error{Policy: p.Policy(), Rule: result.Rule, Resource: in.ID, Err: err}
+					entry.Err = place(err, p.Policy(), result.Rule, r)
 				} else {
 					entry.Changes = redact(resource.Diff(in.Object, result.Object), in.ID.Kind)
 					after, in.Object = result.Object, result.Object
 				}
 			}
 			entries = append(entries, entry)
-			if entry.Err != nil && !run.KeepGoing {
-				return after, entries, nil
-			}
+			stop = stop || entry.Err != nil && !run.KeepGoing
+		}
+		if stop {
+			break
 		}
 	}
 	return after, entries, nil
+}
+
+// place says in an error of a rule where the resource, or the field that the
+// error is about, stands.
+func place(err error, ref policy.Ref, rule string, r *resource.Resource) error {
+	var e *policy.Error
+	if !errors.As(err, &e) {
+		e = &policy.Error{Policy: ref, Rule: rule, Resource: r.ID(), Err: err}
+	}
+	out := *e
+	out.At = r.Origin()
+	var field *policy.FieldError
+	if errors.As(err, &field) {
+		if line := r.Line(field.Path); line > 0 {
+			out.At.Line = line
+		}
+	}
+	return &out
 }
 
 // sameIdentity refuses what the API server refuses in an admission response: a

@@ -9,6 +9,7 @@ package policy
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/oneloop-dev/oneloop/pkg/digest"
@@ -31,12 +32,19 @@ type Language struct {
 	// *Error; what is understood but cannot be evaluated at render time wraps
 	// errors.ErrUnsupported.
 	Compile func(docs []*resource.Resource) (Set, error)
+	// Vet returns what Compile has no reason to complain about: the facts that
+	// documents ask for, deprecated spellings, what their own controller would
+	// refuse. It may be nil. A document with faults may be left out.
+	Vet func(docs []*resource.Resource) []Finding
 }
 
 // A Set is what the documents of one language compile to.
 type Set struct {
 	// Programs stand in the order in which they must run.
 	Programs []Program
+	// Checks change nothing and may refuse a resource. They run after the
+	// programs of all languages.
+	Checks []Program
 	// Generate and MutateExisting act on other resources than those that they
 	// match. They run after all programs, in this order.
 	Generate, MutateExisting []Background
@@ -44,6 +52,10 @@ type Set struct {
 	// manifest, such as validate rules.
 	Notices []Notice
 }
+
+// Admission returns what runs when a resource is admitted, in order: the
+// Programs, then the Checks.
+func (s Set) Admission() []Program { return slices.Concat(s.Programs, s.Checks) }
 
 // A Notice is something a policy's author should know; it is not a fault.
 type Notice struct {

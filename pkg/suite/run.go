@@ -272,7 +272,7 @@ func (e *engine) admit(ctx context.Context, trigger int) (out []outcome, err err
 		return nil, err
 	}
 	in := policy.Input{ID: r.ID(), Object: object, Requested: object, Facts: e.facts, Digests: e.digests, Now: e.facts.Now}
-	for _, p := range e.set.Programs {
+	for _, p := range e.set.Admission() {
 		if !p.Selects(in.ID.Kind) {
 			continue
 		}

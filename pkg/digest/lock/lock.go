@@ -80,7 +80,7 @@ func Parse(r *resource.Resource) (*Lock, error) {
 			continue
 		}
 		if old, ok := l.digests[tag.Name()]; ok && old.DigestStr() != d.DigestStr() {
-			fault(at, "%s is locked to two digests, %s at %s and %s here: keep one", Reference(tag), old.DigestStr(),
+			fault(at, "%s is locked to two digests, %s at %s and %s here: keep one", digest.Reference(tag), old.DigestStr(),
 				place(r, fieldpath.Path{fieldpath.Key("images"), fieldpath.Index(first[tag.Name()])}), d.DigestStr())
 			continue
 		}
@@ -130,12 +130,6 @@ func (e Entry) parse() (name.Tag, name.Digest, error) {
 	return tag, tag.Context().Digest(e.Digest), nil
 }
 
-// Reference is the fully qualified form in which a lock names a tag, such as
-// docker.io/library/nginx:latest for nginx.
-func Reference(tag name.Tag) string {
-	return strings.Replace(tag.Name(), name.DefaultRegistry+"/", "docker.io/", 1)
-}
-
 // Resolver answers from the lock alone. A reference that it lacks is an error
 // that wraps digest.ErrMissing and says what to write into which file.
 func (l *Lock) Resolver() digest.Resolver { return resolver{l} }
@@ -150,6 +144,6 @@ func (l resolver) Resolve(_ context.Context, tag name.Tag) (name.Digest, error) 
 	if file == "" {
 		file = "the image lock"
 	}
-	ref := Reference(tag)
+	ref := digest.Reference(tag)
 	return name.Digest{}, fmt.Errorf("the digest of %s is %w: run `oneloop lock --lock %s` with these policies and manifests, or allow to ask the registry", ref, digest.ErrMissing, file)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 
+	"github.com/oneloop-dev/oneloop/pkg/digest"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
@@ -89,7 +90,7 @@ func (e Entry) key() string {
 	if err != nil {
 		return e.Reference
 	}
-	return Reference(tag)
+	return digest.Reference(tag)
 }
 
 func (e Entry) values() map[string]any {

@@ -36,7 +36,7 @@ func compile(docs []*resource.Resource) (policy.Set, error) {
 			}
 		}
 	}
-	var pins, checks []policy.Program
+	var pins []policy.Program
 	for _, d := range docs {
 		ref := policy.Ref{ID: d.ID(), Origin: d.Origin()}
 		switch kind := d.ID().Kind; {
@@ -74,7 +74,7 @@ func compile(docs []*resource.Resource) (policy.Set, error) {
 			if len(compiled.images) > 0 {
 				pins = append(pins, &pinner{program{policy: p, rules: compiled.images}})
 				if slices.ContainsFunc(compiled.images, func(r *rule) bool { return r.images.Checks() }) {
-					checks = append(checks, &checker{program{policy: p, rules: compiled.images}})
+					set.Checks = append(set.Checks, &checker{program{policy: p, rules: compiled.images}})
 				}
 			}
 			if n := compiled.validations; n > 0 {
@@ -82,7 +82,7 @@ func compile(docs []*resource.Resource) (policy.Set, error) {
 			}
 		}
 	}
-	set.Programs = append(append(set.Programs, pins...), checks...)
+	set.Programs = append(set.Programs, pins...)
 	return set, errors.Join(errs...)
 }
 

@@ -130,7 +130,7 @@ func golden(t *testing.T, in map[string][]byte) map[string]string {
 	if err := known.AddDocuments(parse(t, "facts.yaml", in["facts.yaml"])); err != nil {
 		t.Fatal(err)
 	}
-	r := &run{programs: set.Programs, facts: known, digests: digest.None("the test has no lock")}
+	r := &run{programs: set.Admission(), facts: known, digests: digest.None("the test has no lock")}
 	for _, d := range parse(t, "lock.yaml", in["lock.yaml"]) {
 		l, err := lock.Parse(d)
 		if err != nil {
@@ -194,7 +194,7 @@ func TestProgramsAreConcurrent(t *testing.T) {
 	item := parse(t, "resources.yaml", in["resources.yaml"])[0]
 	known := facts.New()
 	known.AddResources(item)
-	r := &run{programs: set.Programs, facts: known, digests: digest.None("none")}
+	r := &run{programs: set.Admission(), facts: known, digests: digest.None("none")}
 	want, _ := r.apply(t, item)
 	var wg sync.WaitGroup
 	for range 8 {
@@ -227,7 +227,7 @@ spec:
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	_, err = set.Programs[0].Apply(ctx, policy.Input{Facts: facts.New()})
+	_, err = set.Admission()[0].Apply(ctx, policy.Input{Facts: facts.New()})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want %v", err, context.Canceled)
 	}

@@ -1,8 +1,7 @@
 package kyverno
 
 import (
-	_ "embed"
-	"strings"
+	_ "embed" // the manual
 
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
@@ -14,7 +13,7 @@ var source string
 // Language evaluates ClusterPolicy and Policy of group kyverno.io.
 var Language = policy.Language{
 	Name:    "kyverno",
-	Doc:     manual(source),
+	Doc:     policy.Manual(source),
 	Claims:  claims,
 	Compile: compile,
 }
@@ -28,18 +27,4 @@ func claims(k resource.Kind) bool {
 		return true
 	}
 	return false
-}
-
-// manual takes the package comment out of the source of doc.go.
-func manual(source string) string {
-	var b strings.Builder
-	for line := range strings.Lines(source) {
-		text, ok := strings.CutPrefix(line, "//")
-		if !ok {
-			break
-		}
-		b.WriteString(strings.TrimPrefix(text, " "))
-	}
-	title, rest, _ := strings.Cut(strings.TrimPrefix(b.String(), "Package kyverno evaluates "), "\n")
-	return strings.TrimSuffix(title, ".") + "\n" + rest
 }

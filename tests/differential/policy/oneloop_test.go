@@ -63,7 +63,7 @@ func product(s *sample) ([]step, []error, error) {
 		// From the start each time: a request has all policies.
 		var programs []policy.Program
 		for _, p := range s.Policies[:i+1] {
-			for _, program := range set.Programs {
+			for _, program := range set.Admission() {
 				if id := program.Policy().ID; id.Name == nameOf(p) && id.Namespace == namespaceOf(p) {
 					programs = append(programs, program)
 				}

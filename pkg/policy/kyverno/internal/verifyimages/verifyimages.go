@@ -228,7 +228,7 @@ func (r *Rule) Pin(ctx context.Context, o resource.Object, images []image.Field,
 				continue
 			}
 			if err != nil {
-				err = fmt.Errorf("%s: %w", f.At, err)
+				err = &policy.FieldError{Path: f.At, Err: err}
 				add(policy.Failed, err.Error(), nil, err)
 				continue
 			}
@@ -236,7 +236,7 @@ func (r *Rule) Pin(ctx context.Context, o resource.Object, images []image.Field,
 				add(policy.Passed, mutatedDigest, nil, nil)
 				continue
 			}
-			pinned, err := image.Pin(o, f, pin)
+			pinned, err := image.Pin(o, f.At, pin)
 			if err != nil {
 				add(policy.Failed, err.Error(), nil, err)
 				continue
