@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -25,7 +27,12 @@ type digestSource struct {
 	mirrors  map[string]string
 	insecure []string
 	allow    []string
-	pinAll   bool
+	// referenced are hosts that image references name.
+	referenced []string
+	caFiles    []string
+	ca         []byte // PEM, besides the files
+	cacheDir   string
+	pinAll     bool
 }
 
 // resolver composes the sources of digests as the mode says. lockHint and
@@ -60,7 +67,11 @@ func (d digestSource) resolver(locks []*resource.Resource, lockHint, networkHint
 	if len(d.allow) == 0 {
 		return nil, fmt.Errorf("digest mode %s needs the registries' hosts in network.allow (--allow-host)", d.mode)
 	}
-	ask := digest.Memo(digest.Limit(d.registry(), maxRequests))
+	asked, err := d.registry()
+	if err != nil {
+		return nil, err
+	}
+	ask := digest.Memo(digest.Limit(asked, maxRequests))
 	if d.mode == "Resolve" {
 		return ask, nil
 	}
@@ -68,13 +79,42 @@ func (d digestSource) resolver(locks []*resource.Resource, lockHint, networkHint
 }
 
 // registry asks the registries, and nobody who is not allowed.
-func (d digestSource) registry() *registry.Registry {
+func (d digestSource) registry() (*registry.Registry, error) {
+	roots, err := d.authorities()
+	if err != nil {
+		return nil, err
+	}
 	return registry.New(
 		registry.WithAllow(d.allow...),
+		registry.WithReferenced(d.referenced...),
+		registry.WithRootCAs(roots),
+		registry.WithCache(d.cacheDir),
 		registry.WithMirrors(d.mirrors),
 		registry.WithInsecure(d.insecure...),
 		registry.WithPlatform(d.platform),
-	)
+	), nil
+}
+
+// authorities are those of the system and those that the user adds; nil when
+// there is nothing to add.
+func (d digestSource) authorities() (*x509.CertPool, error) {
+	var pool *x509.CertPool
+	var err error
+	if len(d.ca) > 0 {
+		if pool, err = registry.AddCAs(pool, d.ca); err != nil {
+			return nil, fmt.Errorf("network.ca: %w", err)
+		}
+	}
+	for _, file := range d.caFiles {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		if pool, err = registry.AddCAs(pool, text); err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+	}
+	return pool, nil
 }
 
 // flags are those of all commands that may ask registries.
@@ -83,5 +123,7 @@ func (d *digestSource) flags(f *pflag.FlagSet) {
 	f.StringArrayVar(&d.allow, "allow-host", nil, "host that may be asked for digests (repeatable)")
 	f.StringArrayVar(&d.insecure, "insecure-registry", nil, "registry to ask over plain HTTP (repeatable)")
 	f.StringToStringVar(&d.mirrors, "mirror", nil, "ask another host for a registry, as REGISTRY=HOST (repeatable)")
+	f.StringArrayVar(&d.caFiles, "registry-ca", nil, "file with certificates of authorities to trust besides those of the system (repeatable)")
+	f.StringVar(&d.cacheDir, "cache-dir", "", "keep manifests in this folder, by digest, and ask for none twice")
 	f.StringVar(&d.platform, "platform", "", "resolve to the digest of one platform, such as linux/amd64, not of the index")
 }

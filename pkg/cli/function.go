@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 
 	"github.com/oneloop-dev/oneloop/pkg/builtin"
 	"github.com/oneloop-dev/oneloop/pkg/config"
@@ -130,9 +131,13 @@ func functionPlan(spec *config.Spec, policies []*resource.Resource, root string,
 	known := facts.New()
 	source := digestSource{
 		mode: spec.Images.Mode, platform: spec.Images.Platform, mirrors: spec.Images.Mirrors,
-		insecure: spec.Images.InsecureRegistries, allow: spec.Network.Allow,
+		insecure: spec.Images.InsecureRegistries, allow: spec.Network.Allow, ca: []byte(spec.Network.CA),
 	}
 	var errs []error
+	if file := spec.Network.CAFile; file != "" {
+		text, err := load.FileBelow(root, file)
+		source.ca, errs = slices.Concat(source.ca, []byte("\n"), text), append(errs, err)
+	}
 	files := func(names []string) []*resource.Resource {
 		if len(names) == 0 {
 			return nil

@@ -47,8 +47,9 @@ registry, and written into the ImageLock. What the lock has already stays as it
 is, digest and text, until --update names it. Rendering with the lock then needs
 no network, and gives the same bytes everywhere.
 
-The registries that the manifests name are asked, and no other host: mirrors and
-hosts that they redirect to have to be allowed.`,
+The registries that the manifests name are asked, their mirrors, and no other
+host: what they redirect to, and registries at private addresses, have to be
+allowed.`,
 		Example: `  # The first lock, and what a change of the manifests adds to it
   kustomize build overlays/prod | oneloop lock -p policies/ -
 
@@ -299,16 +300,17 @@ func (l *locking) ask(ctx context.Context, tags []name.Tag) (map[string]lock.Ent
 		return nil, nil
 	}
 	source := l.digests
-	if len(source.allow) == 0 {
-		for _, tag := range tags {
-			source.allow = append(source.allow, tag.RegistryStr())
-		}
-		for _, mirror := range source.mirrors {
-			host, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(mirror, "https://"), "http://"), "/")
-			source.allow = append(source.allow, host)
-		}
+	for _, tag := range tags {
+		source.referenced = append(source.referenced, tag.RegistryStr())
 	}
-	ask := source.registry()
+	for _, mirror := range source.mirrors {
+		host, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(mirror, "https://"), "http://"), "/")
+		source.allow = append(source.allow, host)
+	}
+	ask, err := source.registry()
+	if err != nil {
+		return nil, err
+	}
 	progress := newProgress(l.err, "looking up", len(tags))
 	found := make([]digest.Description, len(tags))
 	errs := make([]error, len(tags))

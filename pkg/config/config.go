@@ -69,9 +69,13 @@ type Images struct {
 	InsecureRegistries []string          `json:"insecureRegistries,omitempty"`
 }
 
-// Network lists the hosts that policies and digest resolution may reach.
+// Network says which hosts digest resolution may reach, and whom to trust there.
 type Network struct {
 	Allow []string `json:"allow,omitempty"`
+	// CAFile is a PEM file below the working directory, with authorities to trust
+	// besides those of the system.
+	CAFile string `json:"caFile,omitempty"`
+	CA     string `json:"ca,omitempty"` // the same, inline
 }
 
 // Read returns the options of a functionConfig of kind ApplyPolicies or

@@ -51,6 +51,30 @@ func Below(root string, names []string) ([]*resource.Resource, error) {
 	return read(names, nil, confined{r})
 }
 
+// FileBelow returns the text of a file that is no manifest, such as a
+// certificate, and lies in the folder root or below it, also after following
+// symbolic links. name is relative to root.
+func FileBelow(root, name string) ([]byte, error) {
+	r, err := os.OpenRoot(root)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	if !filepath.IsLocal(filepath.Clean(name)) {
+		return nil, fmt.Errorf("%s: expected a path in the folder of the function or below it", name)
+	}
+	f, err := r.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, resource.MaxInput+1))
+	if err == nil && len(data) > resource.MaxInput {
+		err = fmt.Errorf("%s: more than %d bytes", name, resource.MaxInput)
+	}
+	return data, err
+}
+
 // A tree is where files are read from. Names are as the user gave them.
 type tree interface {
 	Stat(name string) (fs.FileInfo, error)

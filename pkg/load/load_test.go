@@ -131,6 +131,9 @@ func TestBelow(t *testing.T) {
 	if d := cmp.Diff([]string{"in.yaml:1 in", "./sub/s.yaml:1 s", "good.yaml:1 in"}, names(rs)); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
+	if text, err := load.FileBelow("root", "good.yaml"); err != nil || string(text) != manifest("in") {
+		t.Errorf("FileBelow = %q, %v", text, err)
+	}
 	outside, err := filepath.Abs("outside.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -139,6 +142,9 @@ func TestBelow(t *testing.T) {
 		rs, err := load.Below("root", []string{name})
 		if err == nil {
 			t.Errorf("%s: read %v from outside", name, names(rs))
+		}
+		if text, err := load.FileBelow("root", name); err == nil {
+			t.Errorf("%s: read %q from outside", name, text)
 		}
 	}
 }
