@@ -166,6 +166,9 @@ func expand(from tree, arg string) ([]string, error) {
 	case err == nil:
 		return []string{arg}, nil
 	case !strings.ContainsAny(arg, "*?["):
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%s: %w: expected a file, a folder, a glob such as policies/*.yaml, or -", arg, fs.ErrNotExist)
+		}
 		return nil, err
 	}
 	names, err := glob(from, filepath.ToSlash(arg))
@@ -200,10 +203,22 @@ func isManifest(name string) bool {
 	return false
 }
 
-// walk visits everything below dir. Links to folders are not followed, so that
-// a link to a parent can't make it endless.
-func walk(from tree, dir string, hidden bool, visit func(name string, isDir bool)) error {
-	entries, err := from.ReadDir(dir)
+// walk visits everything below dir. Links to folders are followed, but not to one
+// that they lie in, which would be endless.
+func walk(from tree, dir string, hidden bool, visit func(name string, isDir bool), above ...fs.FileInfo) error {
+	start := dir
+	if start == "" {
+		start = "."
+	}
+	info, err := from.Stat(start)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(above, func(a fs.FileInfo) bool { return os.SameFile(a, info) }) {
+		return fmt.Errorf("%s: the link leads to a folder that it lies in; remove it, or name the files", dir)
+	}
+	above = append(slices.Clone(above), info)
+	entries, err := from.ReadDir(start)
 	if err != nil {
 		return err
 	}
@@ -215,13 +230,12 @@ func walk(from tree, dir string, hidden bool, visit func(name string, isDir bool
 		isDir := e.IsDir()
 		if e.Type()&fs.ModeSymlink != 0 {
 			// A broken link is an error when it is read, if it ever is.
-			if info, err := from.Stat(name); err == nil && info.IsDir() {
-				continue
-			}
+			info, err := from.Stat(name)
+			isDir = err == nil && info.IsDir()
 		}
 		visit(name, isDir)
 		if isDir {
-			if err := walk(from, name, hidden, visit); err != nil {
+			if err := walk(from, name, hidden, visit, above...); err != nil {
 				return err
 			}
 		}

@@ -85,6 +85,26 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+func TestLinkedFolders(t *testing.T) {
+	folder(t, map[string]string{"shared/team/a.yaml": manifest("a"), "app/b.yaml": manifest("b"), "loop/c.yaml": manifest("c")})
+	for link, to := range map[string]string{"app/team": "../shared/team", "loop/self": "../loop"} {
+		if err := os.Symlink(to, link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rs, err := load.Files([]string{"app"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"app/b.yaml:1 b", "app/team/a.yaml:1 a"}, names(rs)); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	_, err = load.Files([]string{"loop"}, nil)
+	if d := cmp.Diff("loop/self: the link leads to a folder that it lies in; remove it, or name the files", fmt.Sprint(err)); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
 func TestFilesFaults(t *testing.T) {
 	folder(t, map[string]string{
 		"bad.yaml":     "a: b\n\tc: d\n",
@@ -97,7 +117,7 @@ func TestFilesFaults(t *testing.T) {
 		{"empty", "empty: the folder holds no *.yaml, *.yml or *.json file"},
 		{"*.json", "*.json: no file matches"},
 		{"[x", "[x: malformed pattern"},
-		{"missing.yaml", "stat missing.yaml: no such file or directory"},
+		{"missing.yaml", "missing.yaml: file does not exist: expected a file, a folder, a glob such as policies/*.yaml, or -"},
 		{"nothing.yaml", "<nil>"},
 	} {
 		_, err := load.Files(strings.Fields(tt.args), nil)
