@@ -5,6 +5,7 @@ import (
 
 	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
+	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
 // A Finding is something that the author of a policy should know before the
@@ -60,7 +61,16 @@ func (s Severity) String() string {
 	return "error"
 }
 
-// ID, Place and Text of a finding make one line of output; see Error.
+// Origin is the place of the finding.
+func (f *Finding) Origin() resource.Origin {
+	o := f.Policy.Origin
+	if f.Line > 0 {
+		o.Line = f.Line
+	}
+	return o
+}
+
+// Error returns the finding as an error, which prints its place.
 func (f *Finding) Error() *Error {
 	return &Error{Policy: f.Policy, Line: f.Line, Rule: f.Rule, Path: f.Path, Err: errors.New(f.Message)}
 }

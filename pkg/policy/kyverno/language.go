@@ -16,6 +16,7 @@ var Language = policy.Language{
 	Doc:     policy.Manual(source),
 	Claims:  claims,
 	Compile: compile,
+	Vet:     vet,
 }
 
 func claims(k resource.Kind) bool {

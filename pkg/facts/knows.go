@@ -1,0 +1,89 @@
+package facts
+
+import (
+	"encoding/json"
+	"maps"
+	"reflect"
+	"slices"
+
+	"github.com/oneloop-dev/oneloop/pkg/resource"
+)
+
+// Knows reports whether f has what s declares: the objects by their identity,
+// the answers by method and URL, the rest by being declared at all. An operation
+// has to be the same.
+func (f *Facts) Knows(s Spec) bool {
+	for _, o := range s.Resources {
+		id := resource.IDOf(o)
+		if id.Kind == (resource.Kind{Version: "v1", Kind: "Namespace"}) {
+			if _, ok := f.NamespaceLabels(id.Name); !ok {
+				return false
+			}
+		} else if _, ok, _ := f.Get(id); !ok {
+			return false
+		}
+	}
+	for _, c := range s.APICalls {
+		method := c.Method
+		if method == "" {
+			method = "GET"
+		}
+		if _, ok := f.APICall(method, c.URLPath); !ok {
+			return false
+		}
+	}
+	for name := range s.GlobalContext {
+		if _, ok := f.GlobalContext(name); !ok {
+			return false
+		}
+	}
+	return (s.UserInfo == nil || f.Request.UserDeclared) &&
+		(s.Operation == "" || s.Operation == f.Request.Operation) &&
+		(s.Now == "" || f.Now != nil)
+}
+
+// Add adds what other declares and s does not.
+func (s *Spec) Add(other Spec) {
+	for _, o := range other.Resources {
+		if !slices.ContainsFunc(s.Resources, func(have map[string]any) bool { return reflect.DeepEqual(have, o) }) {
+			s.Resources = append(s.Resources, o)
+		}
+	}
+	for _, c := range other.APICalls {
+		if !slices.ContainsFunc(s.APICalls, func(have APICall) bool { return have.URLPath == c.URLPath && have.Method == c.Method }) {
+			s.APICalls = append(s.APICalls, c)
+		}
+	}
+	if len(other.GlobalContext) > 0 {
+		merged := maps.Clone(other.GlobalContext)
+		maps.Copy(merged, s.GlobalContext)
+		s.GlobalContext = merged
+	}
+	if s.UserInfo == nil {
+		s.UserInfo = other.UserInfo
+	}
+	if s.Operation == "" {
+		s.Operation = other.Operation
+	}
+	if s.Now == "" {
+		s.Now = other.Now
+	}
+}
+
+// Document returns a document of kind ClusterFacts that declares s.
+func (s *Spec) Document() (resource.Object, error) {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return nil, err
+	}
+	var fields map[string]any
+	if err := json.Unmarshal(text, &fields); err != nil {
+		return nil, err
+	}
+	return resource.Object{
+		"apiVersion": oneloop + "/v1alpha1",
+		"kind":       "ClusterFacts",
+		"metadata":   map[string]any{"name": "facts"},
+		"spec":       fields,
+	}, nil
+}
