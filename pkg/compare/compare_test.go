@@ -1,0 +1,95 @@
+package compare_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/oneloop-dev/oneloop/pkg/compare"
+	"github.com/oneloop-dev/oneloop/pkg/pipeline"
+	"github.com/oneloop-dev/oneloop/pkg/policy"
+	"github.com/oneloop-dev/oneloop/pkg/report"
+	"github.com/oneloop-dev/oneloop/pkg/resource"
+)
+
+func parse(t *testing.T, text string) []*resource.Resource {
+	t.Helper()
+	rs, err := resource.Parse("in.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rs
+}
+
+// output is that of a run that made after out of the manifests, rule by rule.
+func output(t *testing.T, name, manifests, after string) pipeline.Output {
+	t.Helper()
+	was := map[resource.ID]resource.Object{}
+	for _, r := range parse(t, manifests) {
+		o, err := r.Object()
+		if err != nil {
+			t.Fatal(err)
+		}
+		was[r.ID()] = o
+	}
+	out := pipeline.Output{Resources: parse(t, after)}
+	for _, r := range out.Resources {
+		o, err := r.Object()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, c := range resource.Diff(was[r.ID()], o) {
+			out.Entries = append(out.Entries, report.Entry{
+				Policy: policy.Ref{ID: resource.ID{Name: name}}, Rule: fmt.Sprint(i), Resource: r.ID(), Changes: []resource.Change{c},
+			})
+		}
+	}
+	return out
+}
+
+func TestRuns(t *testing.T) {
+	const manifests = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c\ndata:\n  kept: a\n  changed: b\n"
+	for _, tt := range []struct {
+		name, before, after string
+		want                []string
+	}{
+		{"the same", manifests + "  more: c\n", manifests + "  more: c\n", nil},
+		{"one side as written", manifests + "  more: c\n", manifests, []string{"in.yaml:5 data.more: c by old 0 | absent"}},
+		{"both sides", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c\ndata:\n  kept: a\n  changed: x\n",
+			"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c\ndata:\n  kept: a\n  changed: z\n",
+			[]string{"in.yaml:7 data.changed: x by old 0 | z by new 0"}},
+		{"a field below what one side removed", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c\n", manifests,
+			[]string{"in.yaml:5 data: absent by old 0 | map[changed:b kept:a]"}},
+		{"a resource of one side", manifests + "---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\n", manifests,
+			[]string{"in.yaml:9 Secret/s: <nil> by old 2 | absent"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			found, err := compare.Runs(parse(t, manifests), output(t, "old", manifests, tt.before), output(t, "new", manifests, tt.after))
+			if err != nil {
+				t.Fatal(err)
+			}
+			state := func(s compare.State) string {
+				text := "absent"
+				if !s.Absent {
+					text = fmt.Sprint(s.Value)
+				}
+				if s.Policy.ID.Name != "" {
+					text += " by " + s.Policy.ID.Name + " " + s.Rule
+				}
+				return text
+			}
+			var got []string
+			for _, d := range found {
+				at := d.Resource.String()
+				if d.Path != nil {
+					at = d.Path.String()
+				}
+				got = append(got, fmt.Sprintf("%s %s: %s | %s", d.Origin, at, state(d.Before), state(d.After)))
+			}
+			if d := cmp.Diff(tt.want, got); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+		})
+	}
+}
