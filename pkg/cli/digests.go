@@ -35,14 +35,15 @@ type digestSource struct {
 	pinAll     bool
 }
 
-// resolver composes the sources of digests as the mode says. lockHint and
+// resolver composes the sources of digests as the mode says. atHand is the part
+// that answers without asking anybody, and nil when that is all. lockHint and
 // networkHint tell, in the words of the caller's options, what to give.
-func (d digestSource) resolver(locks []*resource.Resource, lockHint, networkHint string) (digest.Resolver, error) {
+func (d digestSource) resolver(locks []*resource.Resource, lockHint, networkHint string) (all, atHand digest.Resolver, err error) {
 	if d.mode == "" {
 		d.mode = config.Modes[0]
 	}
 	if !slices.Contains(config.Modes, d.mode) {
-		return nil, fmt.Errorf("digest mode %q: expected %s", d.mode, strings.Join(config.Modes, ", "))
+		return nil, nil, fmt.Errorf("digest mode %q: expected %s", d.mode, strings.Join(config.Modes, ", "))
 	}
 	var locked []digest.Resolver
 	var errs []error
@@ -55,27 +56,27 @@ func (d digestSource) resolver(locks []*resource.Resource, lockHint, networkHint
 		locked = append(locked, l.Resolver())
 	}
 	if err := errors.Join(errs...); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	none := digest.None(fmt.Sprintf("write a lock with oneloop lock and give it in %s, or allow to ask the registry: %s", lockHint, networkHint))
 	switch d.mode {
 	case "Off":
-		return digest.Off{}, nil
+		return digest.Off{}, nil, nil
 	case "Locked":
-		return digest.First(append(locked, none)...), nil
+		return digest.First(append(locked, none)...), nil, nil
+	case "Resolve":
+		locked = nil
 	}
 	if len(d.allow) == 0 {
-		return nil, fmt.Errorf("digest mode %s needs the registries' hosts in network.allow (--allow-host)", d.mode)
+		return nil, nil, fmt.Errorf("digest mode %s needs the registries' hosts in network.allow (--allow-host)", d.mode)
 	}
 	asked, err := d.registry()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	ask := digest.Memo(digest.Limit(asked, maxRequests))
-	if d.mode == "Resolve" {
-		return ask, nil
-	}
-	return digest.First(append(locked, ask)...), nil
+	return digest.First(slices.Concat(locked, []digest.Resolver{ask})...),
+		digest.First(append(locked, none)...), nil
 }
 
 // registry asks the registries, and nobody who is not allowed.

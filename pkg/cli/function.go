@@ -177,13 +177,14 @@ func functionPlan(spec *config.Spec, policies []*resource.Resource, root string,
 	if err := errors.Join(errs...); err != nil {
 		return plan{}, err
 	}
-	digests, err := source.resolver(locks, "images.lock or images.lockFile", "images.mode: LockedOrResolve with the registry in network.allow")
+	digests, atHand, err := source.resolver(locks, "images.lock or images.lockFile", "images.mode: LockedOrResolve with the registry in network.allow")
 	if err != nil {
 		return plan{}, err
 	}
 	return plan{
 		policies:        policies,
 		facts:           known,
+		atHand:          atHand,
 		digests:         digests,
 		warnUnsupported: spec.OnUnsupported == "Warn",
 		config:          functionConfigs(list),

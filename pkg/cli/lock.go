@@ -212,12 +212,7 @@ func (l *locking) collect(ctx context.Context) ([]name.Tag, error) {
 	collector := digest.Collect(entries(l.known))
 	p := l.plan
 	p.digests, p.keepGoing = collector, true
-	items := make([]*resource.Resource, len(l.items))
-	for i, r := range l.items {
-		asRead := *r
-		items[i] = &asRead
-	}
-	out, err := p.apply(ctx, &streams{err: io.Discard}, items)
+	out, err := p.apply(ctx, &streams{err: io.Discard}, copies(l.items))
 	if err != nil {
 		return nil, err
 	}

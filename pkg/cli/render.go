@@ -179,13 +179,14 @@ func renderPlan(s *streams, o renderOptions) (plan, error) {
 		}
 		policies = append(policies, all)
 	}
-	digests, err := o.digests.resolver(locks, "--lock FILE", "--digests LockedOrResolve with --allow-host HOST")
+	digests, atHand, err := o.digests.resolver(locks, "--lock FILE", "--digests LockedOrResolve with --allow-host HOST")
 	if err != nil {
 		return plan{}, err
 	}
 	return plan{
 		policies:        policies,
 		facts:           known,
+		atHand:          atHand,
 		digests:         digests,
 		warnUnsupported: o.onUnsupported == "Warn",
 		keepGoing:       o.keepGoing,

@@ -22,7 +22,8 @@ type plan struct {
 	policies        []*resource.Resource
 	facts           *facts.Facts
 	digests         digest.Resolver
-	warnUnsupported bool // report what can't be evaluated and go on
+	atHand          digest.Resolver // the part of digests that asks nobody; nil: all of it
+	warnUnsupported bool            // report what can't be evaluated and go on
 	keepGoing       bool
 	// config reports whether an item configures a function, besides those that
 	// say so themselves; nil: none.
@@ -60,9 +61,23 @@ func (p plan) apply(ctx context.Context, s *streams, items []*resource.Resource)
 		s.warn((&policy.Error{Policy: n.Policy, Err: errors.New(n.Message)}).Error())
 		entries = append(entries, report.Entry{Policy: n.Policy, Outcome: policy.Noticed, Message: n.Message})
 	}
+	if p.atHand != nil {
+		p.lookAhead(ctx, s, set, items)
+	}
+	out, err := pipeline.Apply(ctx, items, p.options(set, items))
+	for _, e := range out.Entries {
+		if e.Outcome == policy.Noticed {
+			s.warn((&policy.Error{Policy: e.Policy, Rule: e.Rule, Resource: e.Resource, At: e.Origin, Err: errors.New(e.Message)}).Error())
+		}
+	}
+	out.Entries = append(entries, out.Entries...)
+	return out, err
+}
+
+func (p plan) options(set policy.Set, items []*resource.Resource) pipeline.Options {
 	known := p.facts.Clone()
 	known.AddResources(items...)
-	out, err := pipeline.Apply(ctx, items, pipeline.Options{
+	return pipeline.Options{
 		Set:              set,
 		Facts:            known,
 		Digests:          p.digests,
@@ -71,14 +86,7 @@ func (p plan) apply(ctx context.Context, s *streams, items []*resource.Resource)
 		KeepGoing:        p.keepGoing,
 		ControllerLabels: p.controllerLabels,
 		Encode:           p.encode,
-	})
-	for _, e := range out.Entries {
-		if e.Outcome == policy.Noticed {
-			s.warn((&policy.Error{Policy: e.Policy, Rule: e.Rule, Resource: e.Resource, At: e.Origin, Err: errors.New(e.Message)}).Error())
-		}
 	}
-	out.Entries = append(entries, out.Entries...)
-	return out, err
 }
 
 // inert reports whether a resource only exists on the client, so that no

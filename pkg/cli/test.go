@@ -168,7 +168,7 @@ func (o testOptions) suiteOptions() (suite.Options, error) {
 			return opts, err
 		}
 	}
-	opts.Digests, err = digestSource{}.resolver(locks, "--lock FILE", "oneloop render with --digests LockedOrResolve")
+	opts.Digests, _, err = digestSource{}.resolver(locks, "--lock FILE", "oneloop render with --digests LockedOrResolve")
 	return opts, err
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -20,13 +21,15 @@ type Collector struct {
 	mu   sync.Mutex
 	asked,
 	missing map[string]name.Tag // by the tag's Name
-	standIns map[string]name.Tag // by digest
+	standIns  map[string]name.Tag       // by digest
+	inspected map[string]name.Reference // by the reference's Name
+	waiting   bool                      // an image was asked about by a stand-in
 }
 
 // Collect returns a Collector in front of next, which has to answer at once: a
 // lock.
 func Collect(next Resolver) *Collector {
-	return &Collector{next: next, asked: map[string]name.Tag{}, missing: map[string]name.Tag{}, standIns: map[string]name.Tag{}}
+	return &Collector{next: next, asked: map[string]name.Tag{}, missing: map[string]name.Tag{}, standIns: map[string]name.Tag{}, inspected: map[string]name.Reference{}}
 }
 
 // Resolve implements Resolver.
@@ -45,6 +48,36 @@ func (c *Collector) Resolve(ctx context.Context, tag name.Tag) (name.Digest, err
 	standIn := "sha256:" + hex.EncodeToString(sum[:])
 	c.missing[tag.Name()], c.standIns[standIn] = tag, tag
 	return tag.Context().Digest(standIn), nil
+}
+
+// Inspect implements Inspector: what next does not know it takes a note of, and
+// has no answer, as nothing can stand for what an image says.
+func (c *Collector) Inspect(ctx context.Context, ref name.Reference) (Image, error) {
+	if in, ok := c.next.(Inspector); ok {
+		if image, err := in.Inspect(ctx, ref); err == nil || !errors.Is(err, ErrMissing) {
+			return image, err
+		}
+	}
+	d, pinned := ref.(name.Digest)
+	if tag, ok := ref.(name.Tag); ok {
+		// Its digest, where it is known, decides which image is asked about.
+		var err error
+		if d, err = c.Resolve(ctx, tag); err != nil {
+			return Image{}, err
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, standIn := c.standIns[d.DigestStr()]
+	switch {
+	case pinned && standIn:
+		c.waiting = true
+	case standIn:
+		c.inspected[ref.Name()] = ref
+	default:
+		c.inspected[d.Name()] = d
+	}
+	return Image{}, fmt.Errorf("the manifest of %s is %w", ref.Name(), ErrMissing)
 }
 
 // Asked returns all tags that were asked for, sorted by name.

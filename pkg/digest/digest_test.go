@@ -265,6 +265,7 @@ func TestFirstInspectsWhatTheLockSays(t *testing.T) {
 		want name.Reference
 	}{
 		{lock, digestOf(tagOf(t, "nginx"), "a")},
+		{digest.First(lock, digest.None("x")), digestOf(tagOf(t, "nginx"), "a")},
 		{digest.None("x"), tagOf(t, "nginx")},
 	} {
 		if _, err := digest.First(test.lock, registry).(digest.Inspector).Inspect(t.Context(), tagOf(t, "nginx")); err != nil {

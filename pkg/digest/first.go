@@ -14,10 +14,18 @@ import (
 // is asked for image data, except that what they know of a tag decides which
 // digest the others are asked for.
 func First(resolvers ...Resolver) Resolver {
-	if len(resolvers) == 1 {
-		return resolvers[0]
+	var flat first
+	for _, r := range resolvers {
+		if f, ok := r.(first); ok {
+			flat = append(flat, f...) // or what it knows of a tag would not reach the others
+			continue
+		}
+		flat = append(flat, r)
 	}
-	return first(resolvers)
+	if len(flat) == 1 {
+		return flat[0]
+	}
+	return flat
 }
 
 type first []Resolver
