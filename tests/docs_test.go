@@ -53,7 +53,7 @@ func TestFlagsOfTheDocs(t *testing.T) {
 		slices.Sort(out)
 		return slices.Compact(out)
 	}
-	for _, command := range []string{"render", "test", "compare"} {
+	for _, command := range []string{"render", "test", "compare", "vet"} {
 		var help bytes.Buffer
 		if code := cli.Main([]string{command, "--help"}, strings.NewReader(""), &help, &help); code != 0 {
 			t.Fatal(help.String())
@@ -106,6 +106,30 @@ spec:
 	}
 	if diff := cmp.Diff(shown(`\n\$ oneloop test policies\n`), out.String()); diff != "" {
 		t.Errorf("output (-docs/test.md +oneloop)\n%s", diff)
+	}
+}
+
+// TestVetOfTheDocs vets the policy that a page shows and compares what it shows
+// of the output.
+func TestVetOfTheDocs(t *testing.T) {
+	page := read(t, "../docs/vet.md")
+	block := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindStringSubmatch(page)
+	shown := regexp.MustCompile("(?s)```\n\\$ oneloop (vet[^\n]*)\n(.*?)```").FindAllStringSubmatch(page, -1)
+	if block == nil || len(shown) != 2 {
+		t.Fatalf("docs/vet.md has %d blocks of output", len(shown))
+	}
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("team.yaml", []byte(block[1]), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range shown {
+		var out, errs bytes.Buffer
+		if code := cli.Main(strings.Fields(m[1]), strings.NewReader(""), &out, &errs); code != cli.ExitFailed {
+			t.Errorf("%s: exit code %d: %s", m[1], code, errs.String())
+		}
+		if diff := cmp.Diff(m[2], out.String()); diff != "" {
+			t.Errorf("%s (-docs/vet.md +oneloop)\n%s", m[1], diff)
+		}
 	}
 }
 

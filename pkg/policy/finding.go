@@ -2,6 +2,7 @@ package policy
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
@@ -84,6 +85,7 @@ func FindingOf(err error) Finding {
 	}
 	if errors.Is(err, errors.ErrUnsupported) {
 		f.Check = Unsupported
+		f.Message = strings.TrimSuffix(f.Message, ": "+errors.ErrUnsupported.Error())
 	}
 	return f
 }

@@ -17,12 +17,13 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
-// someUser declares a requester, someTime the time of the request.
+// someUser declares a requester, someTime the time of the request. What nobody
+// filled in has to be seen: it does not look like a value.
 func someUser() *facts.Spec {
-	return &facts.Spec{UserInfo: &facts.Requester{UserInfo: facts.UserInfo{Username: "ana", Groups: []string{"system:authenticated"}}}}
+	return &facts.Spec{UserInfo: &facts.Requester{UserInfo: facts.UserInfo{Username: "{{ username }}", Groups: []string{"system:authenticated"}}}}
 }
 
-func someTime() *facts.Spec { return &facts.Spec{Now: "2026-01-31T00:00:00Z"} }
+func someTime() *facts.Spec { return &facts.Spec{Now: "{{ time }}"} }
 
 // someObject declares an object with a field to fill in, "" for none.
 func someObject(kind resource.Kind, namespace, name, field string) *facts.Spec {
@@ -233,7 +234,7 @@ func (v *vetting) limits(uses []variable.Use) {
 			if errors.Is(err, errors.ErrUnsupported) {
 				check, severity, when = policy.Unsupported, policy.Fault, ""
 			}
-			v.addf(u.Path, check, severity, "{{ %s }}: %s%v", u.Text, when, err)
+			v.addf(u.Path, check, severity, "{{ %s }}: %s%s", u.Text, when, strings.TrimSuffix(err.Error(), ": "+errors.ErrUnsupported.Error()))
 		}
 	}
 }

@@ -84,3 +84,31 @@ func wantsOf(t *testing.T, text string) map[int][]*regexp.Regexp {
 	}
 	return out
 }
+
+// FuzzVet looks for policies that vet does not come back from.
+func FuzzVet(f *testing.F) {
+	files, err := filepath.Glob("testdata/vet/*.yaml")
+	if err != nil || len(files) == 0 {
+		f.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for doc := range strings.SplitSeq(string(text), "\n---\n") {
+			f.Add(doc)
+		}
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		docs, err := resource.Parse("f", []byte(text))
+		if err != nil {
+			return
+		}
+		for _, finding := range pipeline.Vet(builtin.Languages, docs) {
+			if finding.Message == "" || finding.Check == "" {
+				t.Errorf("%+v says nothing", finding)
+			}
+		}
+	})
+}
