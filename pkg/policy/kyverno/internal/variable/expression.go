@@ -56,7 +56,7 @@ func (e *Expression) Root() string {
 func (e *Expression) Mentions(name string) bool {
 	for from := 0; ; {
 		i := strings.Index(e.text[from:], name)
-		if i < 0 {
+		if i < 0 || name == "" {
 			return false
 		}
 		start, end := from+i, from+i+len(name)

@@ -302,3 +302,14 @@ func BenchmarkResolve(b *testing.B) {
 		}
 	}
 }
+
+// A context entry without a name is mentioned by nothing.
+func TestMentionsNoName(t *testing.T) {
+	e, err := NewExpression("element.name")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Mentions("") {
+		t.Error("an empty name is mentioned")
+	}
+}
