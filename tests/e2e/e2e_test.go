@@ -9,9 +9,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
-	"log"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,12 +17,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-containerregistry/pkg/crane"
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/registry"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -46,9 +38,11 @@ func TestScript(t *testing.T) {
 			t.Fatalf("%v: run these tests with `make e2e`", err)
 		}
 	}
-	missing := map[string]error{"kpt": nil, "engine": nil}
+	missing := map[string]error{}
 	_, missing["kpt"] = exec.LookPath("kpt")
 	missing["engine"] = buildImage(root)
+	_, missing["docker-registry"] = exec.LookPath("docker-registry")
+	missing["unshare"] = exec.Command("unshare", "--map-root-user", "--net", "true").Run()
 	for what, err := range missing {
 		switch {
 		case err == nil:
@@ -79,10 +73,13 @@ func TestScript(t *testing.T) {
 			return err == nil, nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits":    exits,
-			"registry": startRegistry,
-			"expand":   expand,
-			"movetag":  moveTag,
+			"exits":        exits,
+			"registry":     startRegistry,
+			"distribution": startDistribution,
+			"redirecting":  startRedirecting,
+			"faulty":       startFaulty,
+			"expand":       expand,
+			"movetag":      moveTag,
 		},
 	})
 }
@@ -145,35 +142,4 @@ func must[T any](v T, err error) T {
 		panic(err)
 	}
 	return v
-}
-
-// startRegistry starts a registry on loopback and pushes web:1, an index of two
-// platforms, and tool:2, a single image. It sets REGISTRY, WEB_DIGEST,
-// WEB_ARM64 and TOOL_DIGEST.
-func startRegistry(ts *testscript.TestScript, neg bool, args []string) {
-	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
-	ts.Defer(server.Close)
-	host := strings.TrimPrefix(server.URL, "http://")
-	platform := func(arch string) v1.Image {
-		img, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{OS: "linux", Architecture: arch})
-		ts.Check(err)
-		return img
-	}
-	index := mutate.AppendManifests(empty.Index,
-		mutate.IndexAddendum{Add: platform("amd64"), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "amd64"}}},
-		mutate.IndexAddendum{Add: platform("arm64"), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "arm64"}}},
-	)
-	web, err := name.ParseReference(host + "/web:1")
-	ts.Check(err)
-	ts.Check(remote.WriteIndex(web, index))
-	ts.Check(crane.Push(platform("amd64"), host+"/tool:2"))
-	digest := func(d interface{ Digest() (v1.Hash, error) }) string {
-		h, err := d.Digest()
-		ts.Check(err)
-		return h.String()
-	}
-	ts.Setenv("REGISTRY", host)
-	ts.Setenv("WEB_DIGEST", digest(index))
-	ts.Setenv("WEB_ARM64", digest(platform("arm64")))
-	ts.Setenv("TOOL_DIGEST", digest(platform("amd64")))
 }

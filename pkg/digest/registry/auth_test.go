@@ -185,6 +185,20 @@ func TestAddCAs(t *testing.T) {
 	}
 }
 
+// What a server says ends up on a terminal.
+func TestErrorsAreOneLine(t *testing.T) {
+	f := &faults{left: -1, answer: func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"errors":[{"code":"DENIED","message":"no\u001b[2J\n\r\u0007way`+strings.Repeat("!", 5000)+`"}]}`)
+	}}
+	s := serve(t, httptest.NewServer, f.wrap)
+	f.method = http.MethodGet
+	_, err := newRegistry(s).Inspect(t.Context(), tagOf(t, s.host+"/team/app:1"))
+	if err == nil || strings.ContainsAny(err.Error(), "\x1b\n\r\a") || len(err.Error()) > 1500 || !strings.Contains(err.Error(), "no [2J way") {
+		t.Errorf("error = %q", err)
+	}
+}
+
 // An answer that trickles in holds up nobody for longer than the time-out.
 func TestSlowBody(t *testing.T) {
 	f := &faults{left: -1, answer: func(w http.ResponseWriter, r *http.Request) {

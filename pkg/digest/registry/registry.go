@@ -9,6 +9,7 @@ package registry
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -329,17 +331,35 @@ func final(ctx context.Context, err error) bool {
 
 // explain says which reference could not be resolved, why, and what to do.
 func explain(ref name.Reference, err error) error {
+	var hint string
 	var t *transport.Error
-	if errors.As(err, &t) {
-		switch t.StatusCode {
-		case http.StatusUnauthorized, http.StatusForbidden:
-			return fmt.Errorf("ask the registry for %s: %w (log in with `docker login %s`, or check that the image exists)",
-				ref.Name(), err, ref.Context().RegistryStr())
-		case http.StatusTooManyRequests:
-			return fmt.Errorf("ask the registry for %s: %w (log in for a higher limit, ask a mirror, or lock the image)", ref.Name(), err)
-		case http.StatusNotFound:
-			return fmt.Errorf("ask the registry for %s: no such image: %w", ref.Name(), err)
-		}
+	var cert *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &cert):
+		hint = " (trust its authority with network.ca or --registry-ca)"
+	case !errors.As(err, &t):
+	case t.StatusCode == http.StatusUnauthorized, t.StatusCode == http.StatusForbidden:
+		hint = fmt.Sprintf(" (log in with `docker login %s`, or check that the image exists)", ref.Context().RegistryStr())
+	case t.StatusCode == http.StatusTooManyRequests:
+		hint = " (log in for a higher limit, ask a mirror, or lock the image)"
+	case t.StatusCode == http.StatusNotFound:
+		return fmt.Errorf("ask the registry for %s: no such image: %w", ref.Name(), oneLine{err})
 	}
-	return fmt.Errorf("ask the registry for %s: %w", ref.Name(), err)
+	return fmt.Errorf("ask the registry for %s: %w%s", ref.Name(), oneLine{err}, hint)
+}
+
+// oneLine is an error in whose text a server had its say: it moves no cursor and
+// fills no screen.
+type oneLine struct{ error }
+
+func (e oneLine) Unwrap() error { return e.error }
+
+func (e oneLine) Error() string {
+	text := strings.Join(strings.FieldsFunc(e.error.Error(), func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r)
+	}), " ")
+	if len(text) > 1000 {
+		text = strings.ToValidUTF8(text[:1000], "") + "..."
+	}
+	return text
 }
