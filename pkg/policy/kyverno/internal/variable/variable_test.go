@@ -305,7 +305,7 @@ func BenchmarkResolve(b *testing.B) {
 
 // A context entry without a name is mentioned by nothing.
 func TestMentionsNoName(t *testing.T) {
-	e, err := NewExpression("element.name")
+	e, err := variable.NewExpression("element.name")
 	if err != nil {
 		t.Fatal(err)
 	}
