@@ -33,6 +33,8 @@ type digestSource struct {
 	ca         []byte // PEM, besides the files
 	cacheDir   string
 	pinAll     bool
+	// record takes down what registries answer; nil: nobody wants to know.
+	record *digest.Recorder
 }
 
 // resolver composes the sources of digests as the mode says. atHand is the part
@@ -45,6 +47,7 @@ func (d digestSource) resolver(locks []*resource.Resource, lockHint, networkHint
 	if !slices.Contains(config.Modes, d.mode) {
 		return nil, nil, fmt.Errorf("digest mode %q: expected %s", d.mode, strings.Join(config.Modes, ", "))
 	}
+	var parsed []*lock.Lock
 	var locked []digest.Resolver
 	var errs []error
 	for _, r := range locks {
@@ -53,9 +56,9 @@ func (d digestSource) resolver(locks []*resource.Resource, lockHint, networkHint
 			errs = append(errs, err)
 			continue
 		}
-		locked = append(locked, l.Resolver())
+		parsed, locked = append(parsed, l), append(locked, l.Resolver())
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(append(errs, lock.Agree(parsed...))...); err != nil {
 		return nil, nil, err
 	}
 	none := digest.None(fmt.Sprintf("write a lock with oneloop lock and give it in %s, or allow to ask the registry: %s", lockHint, networkHint))
@@ -74,7 +77,11 @@ func (d digestSource) resolver(locks []*resource.Resource, lockHint, networkHint
 	if err != nil {
 		return nil, nil, err
 	}
-	ask := digest.Memo(digest.Limit(asked, maxRequests))
+	var source digest.Resolver = asked
+	if d.record != nil {
+		source = d.record.Record(asked)
+	}
+	ask := digest.Memo(digest.Limit(source, maxRequests))
 	return digest.First(slices.Concat(locked, []digest.Resolver{ask})...),
 		digest.First(append(locked, none)...), nil
 }

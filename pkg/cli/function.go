@@ -11,6 +11,7 @@ import (
 
 	"github.com/oneloop-dev/oneloop/pkg/builtin"
 	"github.com/oneloop-dev/oneloop/pkg/config"
+	"github.com/oneloop-dev/oneloop/pkg/digest"
 	"github.com/oneloop-dev/oneloop/pkg/digest/lock"
 	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/krm"
@@ -68,6 +69,7 @@ func applyList(ctx context.Context, s *streams, root string, list *krm.ResourceL
 	}
 	out, err := p.apply(ctx, s, list.Items)
 	entries := out.Entries
+	var locked []krm.Result
 	if err == nil {
 		err = failures(entries)
 	}
@@ -77,12 +79,16 @@ func applyList(ctx context.Context, s *streams, root string, list *krm.ResourceL
 		}
 	} else if err == nil {
 		list.Items = out.Resources
+		locked, err = p.writeLock(ctx)
 	}
 	which := spec.Results
 	if err != nil && which != "None" {
 		which = "Failures" // the items come back as they came: nothing changed
 	}
 	results := entryResults(entries, which)
+	if which == "" || which == "Changes" {
+		results = append(results, locked...)
+	}
 	if err != nil && len(failed(entries)) == 0 {
 		results = append(results, errorResults(err)...)
 	}
@@ -163,11 +169,15 @@ func functionPlan(spec *config.Spec, policies []*resource.Resource, root string,
 		}
 		errs = append(errs, err)
 	}
+	var written *resource.Resource
 	for _, item := range list.Items {
 		kind := item.ID().Kind
 		switch {
 		case kind == lock.Kind:
 			locks = append(locks, item)
+			if written == nil {
+				written, source.record = item, &digest.Recorder{}
+			}
 		case kind.Group == "oneloop.dev" && kind.Kind == "ClusterFacts":
 			errs = append(errs, known.AddDocuments([]*resource.Resource{item}))
 		case spec.PoliciesFromItems && pipeline.Claimed(builtin.Languages, kind):
@@ -190,7 +200,37 @@ func functionPlan(spec *config.Spec, policies []*resource.Resource, root string,
 		config:          functionConfigs(list),
 
 		controllerLabels: spec.ControllerLabels,
+
+		lock:     written,
+		lookedUp: source.record,
 	}, nil
+}
+
+// writeLock writes what registries answered into the lock among the items, so
+// that a runner that stores items stores the lock with them.
+func (p plan) writeLock(ctx context.Context) ([]krm.Result, error) {
+	if p.lock == nil {
+		return nil, nil
+	}
+	was, err := lock.Parse(p.lock)
+	if err != nil {
+		return nil, err
+	}
+	known := was.Resolver()
+	var found []lock.Entry
+	var results []krm.Result
+	for _, a := range p.lookedUp.Answers() {
+		e := lock.Entry{Reference: digest.Reference(a.Tag), Digest: a.Digest.DigestStr(), MediaType: a.MediaType, Platform: a.Platform}
+		if d, err := known.Resolve(ctx, a.Tag); err == nil && d.DigestStr() == e.Digest {
+			continue // its text stays
+		}
+		found = append(found, e)
+		r := krm.Result{Severity: "info", Message: "locked " + e.Reference + "@" + e.Digest}
+		refer(&r, p.lock.ID(), p.lock.Origin())
+		results = append(results, r)
+	}
+	_, err = lock.Write(p.lock, found, nil)
+	return results, err
 }
 
 // functionConfigs tells which items configure a function: the functionConfig

@@ -31,6 +31,10 @@ type plan struct {
 	// controllerLabels gives generated resources Kyverno's labels.
 	controllerLabels bool
 	encode           func(*resource.Resource) ([]byte, error)
+	// lock, when not nil, is the lock that takes up what registries answered,
+	// lookedUp.
+	lock     *resource.Resource
+	lookedUp *digest.Recorder
 }
 
 // apply compiles the policies and applies them to the items. The entries start

@@ -45,10 +45,11 @@ type Inspector interface {
 // An Image is what a registry holds under one reference, as decoded JSON.
 type Image struct {
 	Digest       name.Digest
-	MediaType    string
-	ManifestList any // the index; nil when the reference names a single-platform manifest
-	Manifest     any // the manifest of the chosen platform
-	Config       any // its config file
+	MediaType    string // of what Digest names
+	Platform     string // as in Description
+	ManifestList any    // the index; nil when the reference names a single-platform manifest
+	Manifest     any    // the manifest of the chosen platform
+	Config       any    // its config file
 }
 
 // None is the Resolver of a run that has no source of digests: it refuses each

@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -93,6 +95,31 @@ func Parse(r *resource.Resource) (*Lock, error) {
 		return nil, errors.Join(errs...)
 	}
 	return l, nil
+}
+
+// Agree returns an error for each reference that two locks of a run give other
+// digests: which of them is meant can't be known.
+func Agree(locks ...*Lock) error {
+	var errs []error
+	for i, l := range locks {
+		for _, earlier := range locks[:i] {
+			for _, ref := range slices.Sorted(maps.Keys(l.digests)) {
+				if was, ok := earlier.digests[ref]; ok && was.DigestStr() != l.digests[ref].DigestStr() {
+					errs = append(errs, fmt.Errorf("%s is locked to %s in %s and to %s in %s: keep one",
+						strings.Replace(ref, name.DefaultRegistry+"/", "docker.io/", 1), was.DigestStr(), earlier.name(), l.digests[ref].DigestStr(), l.name()))
+				}
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// name is what to call the lock in an error.
+func (l *Lock) name() string {
+	if s := l.origin.String(); s != "" {
+		return s
+	}
+	return "the ImageLock of the functionConfig"
 }
 
 // place names file, line and field.

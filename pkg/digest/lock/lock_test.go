@@ -153,3 +153,24 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestAgree(t *testing.T) {
+	read := func(text string) *lock.Lock {
+		t.Helper()
+		l, err := parse(t, header+"images:\n"+text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	one := read("- {reference: nginx, digest: '" + a + "'}\n- {reference: tool, digest: '" + a + "'}\n")
+	same := read("- {reference: 'docker.io/library/nginx:latest', digest: '" + a + "'}\n")
+	other := read("- {reference: 'nginx:latest', digest: '" + b + "'}\n")
+	if err := lock.Agree(one, same); err != nil {
+		t.Error(err)
+	}
+	want := "docker.io/library/nginx:latest is locked to " + a + " in images.lock.yaml:1 and to " + b + " in images.lock.yaml:1: keep one"
+	if err := lock.Agree(one, other); err == nil || err.Error() != want {
+		t.Errorf("got %v\nwant %s", err, want)
+	}
+}

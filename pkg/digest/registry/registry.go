@@ -248,11 +248,12 @@ func (r *Registry) inspect(ctx context.Context, ref name.Reference) (digest.Imag
 	if err != nil {
 		return image, err
 	}
-	image.Digest = ref.Context().Digest(m.digest.String())
-	if _, pinned := ref.(name.Digest); !pinned && r.o.platform != "" {
-		image.Digest = ref.Context().Digest(chosen.digest.String())
+	named := m
+	if _, pinned := ref.(name.Digest); !pinned && r.o.platform != "" && m.mediaType.IsIndex() {
+		named, image.Platform = chosen.manifest, r.o.platform
 	}
-	image.MediaType = string(m.mediaType)
+	image.Digest = ref.Context().Digest(named.digest.String())
+	image.MediaType = string(named.mediaType)
 	if m.mediaType.IsIndex() {
 		if image.ManifestList, err = decode(m.data); err != nil {
 			return image, fmt.Errorf("the index is no JSON: %w", err)
