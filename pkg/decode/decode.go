@@ -16,6 +16,7 @@ import (
 	"sync"
 
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
+	"github.com/oneloop-dev/oneloop/pkg/jsonvalue"
 )
 
 // A Fault is one place where a value does not fit its type.
@@ -54,7 +55,7 @@ func (d *decoder) fault(format string, args ...any) {
 }
 
 func (d *decoder) mismatch(expected string, value any) {
-	d.fault("expected %s, found %s", expected, describe(value))
+	d.fault("expected %s, found %s", expected, jsonvalue.Describe(value))
 }
 
 func (d *decoder) below(s fieldpath.Step, f func()) {
@@ -134,7 +135,7 @@ func (d *decoder) decode(value any, v reflect.Value) {
 		case map[string]any, []any:
 			d.mismatch("a string", value)
 		default:
-			d.fault("expected a string, found %s; quote it", describe(value))
+			d.fault("expected a string, found %s; quote it", jsonvalue.Describe(value))
 		}
 	case reflect.Bool:
 		if b, ok := value.(bool); ok {
@@ -380,24 +381,4 @@ func distance(a, b string) int {
 		before, prev, cur = prev, cur, before
 	}
 	return prev[len(b)]
-}
-
-// describe names the type of a value in the words of YAML.
-func describe(value any) string {
-	switch v := value.(type) {
-	case nil:
-		return "null"
-	case map[string]any:
-		return "a map"
-	case []any:
-		return "a list"
-	case string:
-		if r := []rune(v); len(r) > 40 {
-			v = string(r[:40]) + "..."
-		}
-		return fmt.Sprintf("the string %q", v)
-	case bool:
-		return fmt.Sprintf("the boolean %t", v)
-	}
-	return fmt.Sprintf("the number %v", value)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
+	"github.com/oneloop-dev/oneloop/pkg/jsonvalue"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
@@ -210,7 +211,7 @@ func (e Extractor) extract(o resource.Object, g *Group) error {
 				return fmt.Errorf("%s: %w", describe(f.At), err)
 			}
 			if reference, ok = result.(string); !ok {
-				return fmt.Errorf("%s: expected jmesPath to give a string, found %s", describe(f.At), typeName(result))
+				return fmt.Errorf("%s: expected jmesPath to give a string, found %s", describe(f.At), jsonvalue.Type(result))
 			}
 		}
 		var err error
@@ -261,7 +262,7 @@ func walk(v any, steps []string, at fieldpath.Path, found func(m map[string]any,
 	}
 	m, ok := v.(map[string]any)
 	if !ok {
-		return fmt.Errorf("%s: expected a map on the way to an image, found %s", describe(at), typeName(v))
+		return fmt.Errorf("%s: expected a map on the way to an image, found %s", describe(at), jsonvalue.Type(v))
 	}
 	if len(steps) > 0 {
 		return walk(m[steps[0]], steps[1:], at.Key(steps[0]), found)
@@ -287,22 +288,6 @@ func pointer(at fieldpath.Path) string {
 		}
 	}
 	return b.String()
-}
-
-func typeName(v any) string {
-	switch v.(type) {
-	case nil:
-		return "null"
-	case map[string]any:
-		return "a map"
-	case []any:
-		return "a list"
-	case string:
-		return "a string"
-	case bool:
-		return "a boolean"
-	}
-	return "a number"
 }
 
 var errNotPinnable = errors.New("no field to write to")

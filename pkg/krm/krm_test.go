@@ -446,7 +446,7 @@ func TestReadFaults(t *testing.T) {
 		{"several documents", head + "items: []\n---\nx: 1\n", "standard input: expected one document, a ResourceList; found several"},
 		{"malformed", head + "items:\n- apiVersion: v1\n  kind: A\n  x: [\n", "-:6: did not find expected node content"},
 		{"an item without kind", head + "items:\n- apiVersion: v1\n", "-:4: items[0]: expected a Kubernetes manifest, but kind is missing"},
-		{"an item that is a string", head + "items:\n- x\n", `items[0]: -:4: expected a manifest, which is a map; found the text "x"`},
+		{"an item that is a string", head + "items:\n- x\n", `items[0]: -:4: expected a manifest, which is a map; found the string "x"`},
 		{"items is a map", head + "items: {a: b}\n", "-:3: items: expected a list"},
 		{"a duplicate key", head + "items:\n- apiVersion: v1\n  kind: A\n  kind: B\n", `items[0]: -:6: the key "kind" is there twice`},
 		{"duplicate items", head + "items: []\nitems: []\n", `-:4: the key "items" is there twice`},

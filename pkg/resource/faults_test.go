@@ -32,7 +32,7 @@ func TestParseFaults(t *testing.T) {
 		{"in two documents", "a: b: c\n---\nd: [\n", "in.yaml:1: a value that holds a colon and a space must be quoted\nin.yaml:3: a flow collection has no end"},
 		{"unknown alias", "a: 1\nb: *x\n", "in.yaml:2: unknown anchor 'x' referenced"},
 		{"a list", "# c\n- a\n", "in.yaml:2: expected a manifest, which is a map; found a list"},
-		{"text", "hello\n", `in.yaml:1: expected a manifest, which is a map; found the text "hello"`},
+		{"text", "hello\n", `in.yaml:1: expected a manifest, which is a map; found the string "hello"`},
 		{"not UTF-8", "a: b\nc: \xff\n", "in.yaml:2: the text is not UTF-8 (byte 0xff); save it as UTF-8"},
 		{"UTF-16", "\xff\xfea\x00", "in.yaml:1: the text is UTF-16; save it as UTF-8"},
 		{"control character", "a: b\nc: \x01\n", "in.yaml:2: control characters are not allowed; write them as escapes in double quotes"},
@@ -47,7 +47,7 @@ func TestParseFaults(t *testing.T) {
 		{"depth of a block", deep(1500), "in.yaml:1001: the document is nested more than 1000 levels deep"},
 		{"too many values", "a: [" + strings.Repeat("0,", 5<<20) + "]\n", "in.yaml:1: the document has more than 4194304 values; split it"},
 		{"too many documents", strings.Repeat("a: 1\n---\n", 1<<20+1), "in.yaml:2097153: the input has more than 1048576 documents; split it"},
-		{"items of a List", "kind: List\napiVersion: v1\nitems:\n- kind: A\n- b\n", "in.yaml:5: expected a manifest, which is a map; found the text \"b\""},
+		{"items of a List", "kind: List\napiVersion: v1\nitems:\n- kind: A\n- b\n", "in.yaml:5: expected a manifest, which is a map; found the string \"b\""},
 		{"items of a JSON List", "{\"kind\": \"List\", \"apiVersion\": \"v1\", \"items\": [\n  {}, 1]}\n", "in.yaml:2: expected a manifest, which is a map; found the number 1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/oneloop-dev/oneloop/pkg/jsonvalue"
 )
 
 // ParseItem reads one item of a ResourceList from its text, which is a list
@@ -50,7 +52,7 @@ func (r *Resource) takeNode(n *yaml.Node) error {
 	}
 	o, ok := v.(map[string]any)
 	if !ok {
-		return r.fault(errors.New("expected a manifest, which is a map; found " + describe(v)))
+		return r.fault(errors.New("expected a manifest, which is a map; found " + jsonvalue.Describe(v)))
 	}
 	r.identifyObject(o)
 	return nil

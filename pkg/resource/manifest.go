@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
+	"github.com/oneloop-dev/oneloop/pkg/jsonvalue"
 )
 
 // A Resource is one manifest. It keeps the text it was read from, and reads it
@@ -120,7 +121,7 @@ func (r *Resource) object() (Object, error) {
 	}
 	o, ok := v.(map[string]any)
 	if !ok {
-		return nil, r.fault(fmt.Errorf("expected a map, found %s", describe(v)))
+		return nil, r.fault(fmt.Errorf("expected a map, found %s", jsonvalue.Describe(v)))
 	}
 	return o, nil
 }
@@ -245,23 +246,3 @@ func (r *Resource) fault(err error) error {
 }
 
 var yamlLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^line (\d+): `) })
-
-// describe names the JSON type of v for error messages.
-func describe(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return "null"
-	case map[string]any:
-		return "a map"
-	case []any:
-		return "a list"
-	case string:
-		if len(v) > 40 {
-			v = v[:40] + "..."
-		}
-		return fmt.Sprintf("the text %q", v)
-	case bool:
-		return fmt.Sprintf("the boolean %v", v)
-	}
-	return fmt.Sprintf("the number %v", v)
-}

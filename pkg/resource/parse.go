@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
+	"github.com/oneloop-dev/oneloop/pkg/jsonvalue"
 )
 
 // Budgets for what is read. A manifest that a cluster stores is below 2 MiB.
@@ -373,7 +374,7 @@ func (r *Resource) fromNode(n *yaml.Node) ([]*Resource, error) {
 	r.origin.Line = r.lineOf(n.Line)
 	o, ok := v.(map[string]any)
 	if !ok {
-		return nil, r.fault(fmt.Errorf("expected a manifest, which is a map; found %s", describe(v)))
+		return nil, r.fault(fmt.Errorf("expected a manifest, which is a map; found %s", jsonvalue.Describe(v)))
 	}
 	r.identifyObject(o)
 	if items, ok := o["items"].([]any); ok && listKind(r.id.Kind) {
@@ -505,7 +506,7 @@ func (r *Resource) nodeItems(values []any) ([]*Resource, error) {
 	for i, v := range values {
 		o, ok := v.(map[string]any)
 		if !ok {
-			return nil, r.fault(fmt.Errorf("items[%d]: expected a manifest, which is a map; found %s", i, describe(v)))
+			return nil, r.fault(fmt.Errorf("items[%d]: expected a manifest, which is a map; found %s", i, jsonvalue.Describe(v)))
 		}
 		item, err := New(o)
 		if err != nil {
@@ -545,7 +546,7 @@ func (r *Resource) Complete() error {
 		case text != "", len(path) == 2 && generated != nil && !there:
 		case there && v != nil && !isText:
 			at := Origin{File: r.origin.File, Line: r.Line(path)}
-			return fmt.Errorf("%s: expected a Kubernetes manifest, but %s is %s; quote it to make it a string", at, path, describe(v))
+			return fmt.Errorf("%s: expected a Kubernetes manifest, but %s is %s; quote it to make it a string", at, path, jsonvalue.Describe(v))
 		default:
 			return r.fault(fmt.Errorf("expected a Kubernetes manifest, but %s is missing", path))
 		}

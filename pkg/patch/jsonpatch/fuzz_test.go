@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/oneloop-dev/oneloop/pkg/jsonvalue"
 	"github.com/oneloop-dev/oneloop/tests/bounds"
 )
 
@@ -24,7 +25,7 @@ func FuzzBudget(f *testing.F) {
 		if !ok {
 			return
 		}
-		before := clone(o)
+		before := jsonvalue.Clone(o)
 		bounds.Hold(t)
 		p, err := Parse(patch)
 		if err != nil {

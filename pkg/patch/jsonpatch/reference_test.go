@@ -12,6 +12,8 @@ import (
 
 	evanphx "github.com/evanphx/json-patch/v5"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/oneloop-dev/oneloop/pkg/jsonvalue"
 )
 
 var errCrash = errors.New("crash")
@@ -131,31 +133,13 @@ func (g generator) operation(object map[string]any) map[string]any {
 	return o
 }
 
-func clone(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		out := map[string]any{}
-		for k, e := range v {
-			out[k] = clone(e)
-		}
-		return out
-	case []any:
-		out := make([]any, len(v))
-		for i, e := range v {
-			out[i] = clone(e)
-		}
-		return out
-	}
-	return v
-}
-
 // compare applies a patch with the library and with this package.
 func compare(t *testing.T, object map[string]any, operations []any) (wantErr error) {
 	t.Helper()
 	want, wantErr := reference(object, operations)
 	p, err := Parse(operations)
 	var got map[string]any
-	before := clone(object)
+	before := jsonvalue.Clone(object)
 	if err == nil {
 		got, err = p.Apply(object)
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
+	"github.com/oneloop-dev/oneloop/pkg/jsonvalue"
 )
 
 // Lists with merge keys. kyaml does not merge them in one pass but edits three
@@ -522,7 +523,7 @@ func (l *editList) set(e *element, keys, values []string) error {
 func hasKey(elem any, m map[string]any, key, value string) (bool, error) {
 	if key == "" {
 		if !isScalar(elem) {
-			return false, fmt.Errorf("the list has %s as an element, expected scalars", describe(elem))
+			return false, fmt.Errorf("the list has %s as an element, expected scalars", jsonvalue.Type(elem))
 		}
 		return text(elem) == value, nil
 	}
@@ -573,5 +574,5 @@ func (l *editList) extend(more *editList, keys []string) error {
 }
 
 func noMap(elem any, key string) error {
-	return fmt.Errorf("the list has %s as an element, expected a map with the merge key %s", describe(elem), key)
+	return fmt.Errorf("the list has %s as an element, expected a map with the merge key %s", jsonvalue.Type(elem), key)
 }

@@ -7,6 +7,7 @@ import (
 	"sort"
 
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
+	"github.com/oneloop-dev/oneloop/pkg/jsonvalue"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
@@ -339,22 +340,5 @@ func first(a, b error) error {
 }
 
 func mismatch(dst, src any) error {
-	return fmt.Errorf("the patch has %s where the object has %s", describe(src), describe(dst))
-}
-
-// describe names the type of a value. The value itself may be a secret.
-func describe(v any) string {
-	switch v.(type) {
-	case nil:
-		return "null"
-	case map[string]any:
-		return "a map"
-	case []any:
-		return "a list"
-	case string:
-		return "a string"
-	case bool:
-		return "a boolean"
-	}
-	return "a number"
+	return fmt.Errorf("the patch has %s where the object has %s", jsonvalue.Type(src), jsonvalue.Type(dst))
 }

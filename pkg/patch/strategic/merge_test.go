@@ -9,10 +9,12 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
+
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
+	"github.com/oneloop-dev/oneloop/pkg/jsonvalue"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 	"github.com/oneloop-dev/oneloop/tests/bounds"
-	"sigs.k8s.io/yaml"
 )
 
 func parse(t testing.TB, text string) map[string]any {
@@ -43,24 +45,6 @@ func integers(v any) any {
 		for i, e := range v {
 			v[i] = integers(e)
 		}
-	}
-	return v
-}
-
-func clone(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k, e := range v {
-			out[k] = clone(e)
-		}
-		return out
-	case []any:
-		out := make([]any, len(v))
-		for i, e := range v {
-			out[i] = clone(e)
-		}
-		return out
 	}
 	return v
 }
@@ -312,10 +296,10 @@ func FuzzMerge(f *testing.F) {
 		}
 		integers(o)
 		integers(p)
-		beforeObject, beforePatch := clone(o), clone(p)
+		beforeObject, beforePatch := jsonvalue.Clone(o), jsonvalue.Clone(p)
 		bounds.Hold(t)
 		out, err := Merge(resource.ParseKind(apiVersion, kind), o, p)
-		if !cmp.Equal(beforeObject, clone(o)) || !cmp.Equal(beforePatch, clone(p)) {
+		if !cmp.Equal(beforeObject, jsonvalue.Clone(o)) || !cmp.Equal(beforePatch, jsonvalue.Clone(p)) {
 			t.Errorf("Merge modified its input")
 		}
 		if err != nil {

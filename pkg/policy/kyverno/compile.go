@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
+	"github.com/oneloop-dev/oneloop/pkg/jsonvalue"
 	"github.com/oneloop-dev/oneloop/pkg/patch/jsonpatch"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/autogen"
@@ -436,7 +437,7 @@ func (c *ruleCompiler) patch(document any, at, path fieldpath.Path, merge any, o
 		p.merge = compile(merge, "patchStrategicMerge")
 		if _, ok := merge.(map[string]any); !ok {
 			if _, ok := merge.(string); !ok {
-				c.fault(slices.Concat(at, path.Key("patchStrategicMerge")), fmt.Errorf("expected a map, found %s", describe(merge)))
+				c.fault(slices.Concat(at, path.Key("patchStrategicMerge")), fmt.Errorf("expected a map, found %s", jsonvalue.Describe(merge)))
 			}
 		}
 	}
@@ -493,18 +494,4 @@ func (c *ruleCompiler) loops(list []spec.ForEachMutation, path fieldpath.Path) [
 		out = append(out, l)
 	}
 	return out
-}
-
-func describe(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return "null"
-	case string:
-		return fmt.Sprintf("the text %q", v)
-	case []any:
-		return "a list"
-	case map[string]any:
-		return "a map"
-	}
-	return fmt.Sprintf("%v", v)
 }

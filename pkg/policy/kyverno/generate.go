@@ -10,6 +10,7 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/decode"
 	"github.com/oneloop-dev/oneloop/pkg/expr/jmespath"
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
+	"github.com/oneloop-dev/oneloop/pkg/jsonvalue"
 	"github.com/oneloop-dev/oneloop/pkg/patch/strategic"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/condition"
@@ -169,7 +170,7 @@ func (g *generating) generate(ctx context.Context, s *scope, one *generation) er
 	}
 	data, ok := pattern.Data.(map[string]any)
 	if !ok && pattern.Data != nil {
-		return placedAt(one.path.Key("data"), fmt.Errorf("expected a map, found %s", describe(pattern.Data)))
+		return placedAt(one.path.Key("data"), fmt.Errorf("expected a map, found %s", jsonvalue.Describe(pattern.Data)))
 	}
 	if kind, _ := data["kind"].(string); kind != "" && kind != target.Kind.Kind {
 		return placedAt(one.path.Key("data").Key("kind"), fmt.Errorf("the rule generates a %s, but its data is a %s, which the API server refuses", target.Kind.Kind, kind))
@@ -268,7 +269,7 @@ func (g *generating) put(ctx context.Context, s *scope, o resource.Object, targe
 	o["apiVersion"], o["kind"] = target.Kind.APIVersion(), target.Kind.Kind
 	meta, ok := o["metadata"].(map[string]any)
 	if !ok && o["metadata"] != nil {
-		return fmt.Errorf("metadata: expected a map, found %s", describe(o["metadata"]))
+		return fmt.Errorf("metadata: expected a map, found %s", jsonvalue.Describe(o["metadata"]))
 	}
 	if meta = maps.Clone(meta); meta == nil {
 		meta = map[string]any{}
@@ -314,7 +315,7 @@ func (g *generating) put(ctx context.Context, s *scope, o resource.Object, targe
 func (g *generating) label(s *scope, meta map[string]any) error {
 	labels, ok := meta["labels"].(map[string]any)
 	if !ok && meta["labels"] != nil {
-		return fmt.Errorf("metadata.labels: expected a map, found %s", describe(meta["labels"]))
+		return fmt.Errorf("metadata.labels: expected a map, found %s", jsonvalue.Describe(meta["labels"]))
 	}
 	out := map[string]any{}
 	for k, v := range labels {

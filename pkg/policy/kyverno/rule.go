@@ -12,6 +12,7 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/expr/jmespath"
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/image"
+	"github.com/oneloop-dev/oneloop/pkg/jsonvalue"
 	"github.com/oneloop-dev/oneloop/pkg/patch/jsonpatch"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/anchor"
@@ -292,7 +293,7 @@ func (p *patch) apply(s *scope, o resource.Object) (resource.Object, error) {
 	}
 	pattern, ok := merge.(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("patchStrategicMerge: expected a map, found %s", describe(merge))
+		return nil, fmt.Errorf("patchStrategicMerge: expected a map, found %s", jsonvalue.Describe(merge))
 	}
 	out, applied, err := anchor.Apply(resource.IDOf(o).Kind, o, pattern)
 	switch {

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/IGLOU-EU/go-wildcard"
+
+	"github.com/oneloop-dev/oneloop/pkg/jsonvalue"
 )
 
 // Satisfies reports whether value, which may be a tree, satisfies a pattern
@@ -20,7 +22,7 @@ import (
 // metadata.labels and metadata.annotations may be wildcards.
 func Satisfies(value, pattern any) bool {
 	if namesMetadata(pattern) {
-		pattern = clone(pattern) // it is rewritten while it is matched
+		pattern = jsonvalue.Clone(pattern) // it is rewritten while it is matched
 	}
 	return matchElement(value, pattern).ok()
 }
@@ -356,22 +358,4 @@ func namesMetadata(pattern any) bool {
 		return slices.ContainsFunc(p, namesMetadata)
 	}
 	return false
-}
-
-func clone(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k, e := range v {
-			out[k] = clone(e)
-		}
-		return out
-	case []any:
-		out := make([]any, len(v))
-		for i, e := range v {
-			out[i] = clone(e)
-		}
-		return out
-	}
-	return v
 }
