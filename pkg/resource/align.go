@@ -64,9 +64,12 @@ func elementKeys(list []any, keys []string) ([]string, bool) {
 			if !ok && n == 0 {
 				return nil, false
 			}
-			switch v.(type) {
+			switch v := v.(type) {
 			case map[string]any, []any:
 				return nil, false
+			case string:
+				k += "\"" + v + "\x00"
+				continue
 			}
 			text, err := json.Marshal(v)
 			if err != nil {

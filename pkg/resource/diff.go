@@ -56,10 +56,8 @@ func (d *differ) at(s fieldpath.Step, f func()) {
 	d.path = d.path[:len(d.path)-1]
 }
 
+// values takes down how two values that are not equal differ.
 func (d *differ) values(before, after any) {
-	if Equal(before, after) {
-		return
-	}
 	switch b := before.(type) {
 	case map[string]any:
 		if a, ok := after.(map[string]any); ok {
@@ -76,19 +74,22 @@ func (d *differ) values(before, after any) {
 }
 
 func (d *differ) maps(before, after map[string]any) {
-	for _, k := range sortedKeys(before) {
+	// In no order: Diff sorts the changes.
+	for k, was := range before {
+		v, ok := after[k]
+		if ok && Equal(was, v) {
+			continue
+		}
 		d.at(fieldpath.Key(k), func() {
-			if v, ok := after[k]; ok {
-				d.values(before[k], v)
+			if ok {
+				d.values(was, v)
 			} else {
-				d.add(removed, before[k], nil)
+				d.add(removed, was, nil)
 			}
 		})
 	}
-	for _, k := range sortedKeys(after) {
-		if _, ok := before[k]; !ok {
-			d.at(fieldpath.Key(k), func() { d.add(added, nil, after[k]) })
-		}
+	for _, k := range missing(after, before) {
+		d.at(fieldpath.Key(k), func() { d.add(added, nil, after[k]) })
 	}
 }
 
@@ -105,7 +106,9 @@ func (d *differ) lists(before, after []any) {
 				d.add(added, nil, after[j])
 			} else {
 				kept[i] = true
-				d.values(before[i], after[j])
+				if !Equal(before[i], after[j]) {
+					d.values(before[i], after[j])
+				}
 			}
 		})
 	}

@@ -268,18 +268,27 @@ func (s *splicer) mapping(n int32, before, after map[string]any) error {
 			pieces = append(pieces, piece{node: -c})
 		}
 	}
-	for _, key := range orderedKeys(after) {
-		if _, ok := before[key]; !ok {
-			at := len(pieces)
-			if !freeKeys(s.nodes[n].key) {
-				at = place(pieces, key)
-			}
-			pieces = append(pieces, piece{})
-			copy(pieces[at+1:], pieces[at:])
-			pieces[at] = piece{key: key, after: after[key]}
+	for _, key := range inOrder(missing(after, before)) {
+		at := len(pieces)
+		if !freeKeys(s.nodes[n].key) {
+			at = place(pieces, key)
 		}
+		pieces = append(pieces, piece{})
+		copy(pieces[at+1:], pieces[at:])
+		pieces[at] = piece{key: key, after: after[key]}
 	}
 	return s.pieces(n, pieces)
+}
+
+// missing returns the keys of m that other lacks, in no order.
+func missing(m, other map[string]any) []string {
+	var keys []string
+	for key := range m {
+		if _, ok := other[key]; !ok {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 // freeKeys reports whether the keys below key are the user's choice, so that a

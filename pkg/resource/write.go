@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,7 +29,12 @@ var usualOrder = []string{
 
 // orderedKeys returns the keys of m as New and Update write them.
 func orderedKeys(m map[string]any) []string {
-	keys := sortedKeys(m)
+	return inOrder(slices.Collect(maps.Keys(m)))
+}
+
+// inOrder sorts keys in place as people write them.
+func inOrder(keys []string) []string {
+	slices.Sort(keys)
 	slices.SortStableFunc(keys, func(a, b string) int { return rank(a) - rank(b) })
 	return keys
 }
