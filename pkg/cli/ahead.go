@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -13,28 +14,42 @@ import (
 
 // lookAhead asks the registries for what the policies are going to ask for, many
 // references at once, as rules ask for one after the other. Dry runs over copies
-// of the items tell which they are.
-func (p plan) lookAhead(ctx context.Context, s *streams, set policy.Set, items []*resource.Resource) {
+// of the items tell which they are. The last answers may still come in when it
+// returns; stop waits for who asks, and no longer than need be.
+func (p plan) lookAhead(ctx context.Context, s *streams, set policy.Set, items []*resource.Resource) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var asking sync.WaitGroup
 	rehearse := func(r digest.Resolver) {
 		dry := p
 		dry.digests, dry.keepGoing, dry.encode = r, true, nil
 		items := copies(items)
 		_, _ = pipeline.Apply(ctx, items, dry.options(set, items)) // the real run reports
 	}
-	digest.Ahead(ctx, p.atHand, p.digests, rehearse, func(questions []digest.Question) {
+	digest.Ahead(ctx, p.atHand, p.digests, rehearse, func(questions []digest.Question, last bool) {
 		progress := newProgress(s.err, "looking up", len(questions))
-		defer progress.end()
-		var group errgroup.Group
-		group.SetLimit(maxRequests)
-		for _, q := range questions {
-			group.Go(func() error {
-				q.Ask(ctx, p.digests)
-				progress.step(q.Ref.Name())
-				return nil
-			})
+		asking.Go(func() {
+			defer progress.end()
+			var group errgroup.Group
+			group.SetLimit(maxRequests)
+			for _, q := range questions {
+				group.Go(func() error {
+					if ctx.Err() == nil {
+						q.Ask(ctx, p.digests)
+					}
+					progress.step(q.Ref.Name())
+					return nil
+				})
+			}
+			_ = group.Wait() // its functions return nil
+		})
+		if !last {
+			asking.Wait()
 		}
-		_ = group.Wait() // its functions return nil
 	})
+	return func() {
+		cancel()
+		asking.Wait()
+	}
 }
 
 // copies lets a dry run change resources, and keeps the originals as they were.

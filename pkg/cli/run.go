@@ -65,10 +65,12 @@ func (p plan) apply(ctx context.Context, s *streams, items []*resource.Resource)
 		s.warn((&policy.Error{Policy: n.Policy, Err: errors.New(n.Message)}).Error())
 		entries = append(entries, report.Entry{Policy: n.Policy, Outcome: policy.Noticed, Message: n.Message})
 	}
+	stop := func() {}
 	if p.atHand != nil {
-		p.lookAhead(ctx, s, set, items)
+		stop = p.lookAhead(ctx, s, set, items)
 	}
 	out, err := pipeline.Apply(ctx, items, p.options(set, items))
+	stop()
 	for _, e := range out.Entries {
 		if e.Outcome == policy.Noticed {
 			s.warn((&policy.Error{Policy: e.Policy, Rule: e.Rule, Resource: e.Resource, At: e.Origin, Err: errors.New(e.Message)}).Error())

@@ -31,13 +31,15 @@ const rounds = 8
 
 // Ahead finds out what a run will ask r for, one reference after another, so that
 // it can be asked for at once: ask is given the questions, and r has to be a Memo
-// or to have one behind it. rehearse is a dry run with the Resolver that it is
-// given. atHand is what is known without asking: a lock.
+// or to have one behind it. ask returns when they are answered; when they are the
+// last it may do so before, so that the run begins while answers come in. rehearse
+// is a dry run with the Resolver that it is given. atHand is what is known without
+// asking: a lock.
 //
 // Each reference is asked about once: its digest only when no rule is left that
 // may want to know more about it. What could not be foreseen, and all failures,
 // are left to the run itself.
-func Ahead(ctx context.Context, atHand, r Resolver, rehearse func(Resolver), ask func([]Question)) {
+func Ahead(ctx context.Context, atHand, r Resolver, rehearse func(Resolver), ask func(questions []Question, last bool)) {
 	known := &asked{next: r, names: map[string]bool{}}
 	for range rounds {
 		c := Collect(First(atHand, known))
@@ -53,7 +55,7 @@ func Ahead(ctx context.Context, atHand, r Resolver, rehearse func(Resolver), ask
 		if len(questions) == 0 || ctx.Err() != nil {
 			return
 		}
-		ask(questions)
+		ask(questions, last)
 		if last {
 			return
 		}

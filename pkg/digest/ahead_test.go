@@ -81,7 +81,7 @@ func TestAhead(t *testing.T) {
 				},
 			})
 			all := digest.First(atHand, r)
-			digest.Ahead(t.Context(), atHand, all, test.run, func(questions []digest.Question) {
+			digest.Ahead(t.Context(), atHand, all, test.run, func(questions []digest.Question, _ bool) {
 				step = nil
 				for _, q := range questions {
 					q.Ask(t.Context(), all)
