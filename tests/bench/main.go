@@ -8,6 +8,9 @@
 // applies two policies, once as a function on the same ResourceList and once
 // as `oneloop render` on the same Deployments as plain manifests. Each figure
 // is the best of the runs, which alternate so that both meet the same machine.
+//
+// Then it measures what image digests cost: from a lock, and from a registry on
+// loopback that takes 20 ms for each answer.
 package main
 
 import (
@@ -129,6 +132,9 @@ func bench(oneloop, sizes string, runs int) error {
 		}
 	}
 	if err := w.Flush(); err != nil {
+		return err
+	}
+	if err := benchImages(oneloop, scratch, runs); err != nil {
 		return err
 	}
 	info, err := os.Stat(oneloop)
