@@ -15,6 +15,8 @@ import (
 func Vet(languages []policy.Language, docs []*resource.Resource) []policy.Finding {
 	set, err := Compile(languages, docs)
 	var out []policy.Finding
+	refused := map[string]bool{}
+	place := func(f *policy.Finding) string { return fmt.Sprint(f.Policy.Origin, f.Path) }
 	for _, e := range Flatten(err) {
 		f := policy.FindingOf(e)
 		if known := foreign(f.Policy.ID.Kind); known != "" && !Claimed(languages, f.Policy.ID.Kind) {
@@ -22,6 +24,7 @@ func Vet(languages []policy.Language, docs []*resource.Resource) []policy.Findin
 			f.Message = fmt.Sprintf("%s, %s, is not evaluated yet: rendering refuses it; keep it apart from the policies to render with", f.Policy.ID.Kind, known)
 		}
 		out = append(out, f)
+		refused[place(&f)] = true
 	}
 	for _, n := range set.Notices {
 		out = append(out, policy.Finding{Policy: n.Policy, Check: policy.Noted, Severity: policy.Note, Message: n.Message})
@@ -36,8 +39,14 @@ func Vet(languages []policy.Language, docs []*resource.Resource) []policy.Findin
 				own = append(own, d)
 			}
 		}
-		if len(own) > 0 {
-			out = append(out, l.Vet(own)...)
+		if len(own) == 0 {
+			continue
+		}
+		for _, f := range l.Vet(own) {
+			// Where a policy is refused anyway, once is enough.
+			if f.Check != policy.Rejected || !refused[place(&f)] {
+				out = append(out, f)
+			}
 		}
 	}
 	return sorted(docs, out)

@@ -76,12 +76,24 @@ func (f *Finding) Error() *Error {
 	return &Error{Policy: f.Policy, Line: f.Line, Rule: f.Rule, Path: f.Path, Err: errors.New(f.Message)}
 }
 
+// Failing marks a fault that a policy's own controller does not look for: it
+// accepts the policy, and fails when it comes to that place.
+func Failing(err error) error { return &failing{err} }
+
+type failing struct{ error }
+
+func (f *failing) Unwrap() error { return f.error }
+
 // FindingOf turns a fault that Compile returned into a finding.
 func FindingOf(err error) Finding {
 	f := Finding{Check: Rejected, Severity: Fault, Message: err.Error()}
 	var e *Error
 	if errors.As(err, &e) {
 		f.Policy, f.Line, f.Rule, f.Path, f.Message = e.Policy, e.Line, e.Rule, e.Path, e.Err.Error()
+	}
+	var broken *failing
+	if errors.As(err, &broken) {
+		f.Check = Broken
 	}
 	if errors.Is(err, errors.ErrUnsupported) {
 		f.Check = Unsupported

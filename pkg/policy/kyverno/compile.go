@@ -179,7 +179,7 @@ func (c *ruleCompiler) common(exceptions []*exception) *rule {
 	r := &rule{policy: c.policy, spec: c.rule}
 	var err error
 	if r.matcher, err = match.Compile(c.policy.Namespace(), c.rule); err != nil {
-		c.fault(nil, err)
+		c.fault(nil, policy.Failing(err))
 	}
 	c.texts = ruleTexts(c.rule.Raw)
 	c.names = entryNames(c.rule)
@@ -406,7 +406,11 @@ func (c *ruleCompiler) defined(e *variable.Expression) error {
 	if c.inLoop {
 		known = append(known, "element", "elementIndex")
 	}
-	return fmt.Errorf("nothing defines %s; expected a function or one of %s", name, strings.Join(known, ", "))
+	err := fmt.Errorf("nothing defines %s; expected a function or one of %s", name, strings.Join(known, ", "))
+	if acceptable(c.policy, c.rule, e) {
+		err = policy.Failing(err)
+	}
+	return err
 }
 
 // isElement reports whether name is element or elementIndex, with or without
@@ -437,7 +441,7 @@ func (c *ruleCompiler) patch(document any, at, path fieldpath.Path, merge any, o
 		p.merge = compile(merge, "patchStrategicMerge")
 		if _, ok := merge.(map[string]any); !ok {
 			if _, ok := merge.(string); !ok {
-				c.fault(slices.Concat(at, path.Key("patchStrategicMerge")), fmt.Errorf("expected a map, found %s", jsonvalue.Describe(merge)))
+				c.fault(slices.Concat(at, path.Key("patchStrategicMerge")), policy.Failing(fmt.Errorf("expected a map, found %s", jsonvalue.Describe(merge))))
 			}
 		}
 	}
@@ -446,6 +450,9 @@ func (c *ruleCompiler) patch(document any, at, path fieldpath.Path, merge any, o
 		if p.operations != nil && p.operations.Static() {
 			if text, err := p.operations.Text(nil); err == nil {
 				fixed, err := jsonpatch.Parse(text)
+				if err != nil && at != nil { // of a foreach
+					err = policy.Failing(err)
+				}
 				if err != nil {
 					c.fault(slices.Concat(at, path.Key("patchesJson6902")), err)
 				}
@@ -475,7 +482,7 @@ func (c *ruleCompiler) loops(list []spec.ForEachMutation, path fieldpath.Path) [
 		l := &loop{path: at}
 		var err error
 		if l.list, err = variable.NewExpression(f.List); err != nil {
-			c.fault(at.Key("list"), err)
+			c.fault(at.Key("list"), policy.Failing(err))
 		}
 		// Additions to a list go to its front, so that the elements of a merge
 		// patch are taken from the end unless the policy says otherwise.

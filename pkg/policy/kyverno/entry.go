@@ -11,6 +11,7 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/image"
+	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/spec"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/variable"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
@@ -78,6 +79,9 @@ func (c *ruleCompiler) query(text string, path fieldpath.Path) *query {
 		return &query{template: t, compiled: &variable.Expressions{}}
 	}
 	e, err := variable.NewExpression(plain)
+	if err != nil && path[0].Key() != "context" { // of the rule
+		err = policy.Failing(err)
+	}
 	if err != nil {
 		c.fault(path, err)
 	}

@@ -46,7 +46,7 @@ func (c *ruleCompiler) generation(exceptions []*exception) *rule {
 		g := &generation{path: at}
 		var err error
 		if g.list, err = variable.NewExpression(f.List); err != nil {
-			c.fault(at.Key("list"), err)
+			c.fault(at.Key("list"), policy.Failing(err))
 		}
 		g.context = c.entries(f.Context, at.Key("context"))
 		g.preconditions = c.conditions(f.Preconditions, at.Key("preconditions"))

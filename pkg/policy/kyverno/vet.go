@@ -83,7 +83,7 @@ func (v *vetting) policy(p *spec.Policy, o resource.Object) {
 		v.preconditions(r)
 		v.jsonPatch(r)
 		v.early(p, r)
-		v.nested(p, r)
+		v.variables(p, r)
 		v.images(r)
 		v.sources(r)
 		v.targets(r)

@@ -1,6 +1,7 @@
 package kyverno
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/spec"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/variable"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
+	"github.com/oneloop-dev/oneloop/pkg/wildcard"
 )
 
 // What Kyverno's webhook refuses although its engine evaluates it, and so does
@@ -37,7 +39,7 @@ func (v *vetting) background(p *spec.Policy, o resource.Object) {
 			m := userPattern().FindStringSubmatch("{{" + u.Text)
 			switch {
 			case m == nil || strings.Contains(u.Path.String(), "last-applied-configuration"):
-			case existing && knownBefore()[true].MatchString(u.Text):
+			case existing && known(true, true).MatchString(u.Text):
 			default:
 				v.refused(u.Path, "%s is only known at admission; set spec.background to false", m[1])
 				return
@@ -51,14 +53,71 @@ var userPattern = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`[^.](serviceAccountName|serviceAccountNamespace|request.userInfo|request.roles|request.clusterRoles)\b`)
 })
 
-// knownBefore tells which variables Kyverno takes for known before there is a
-// target, in background mode and without. Any other has to be a context entry.
-var knownBefore = sync.OnceValue(func() map[bool]*regexp.Regexp {
-	return map[bool]*regexp.Regexp{
-		true:  regexp.MustCompile(`request\.|element|@|images|image\.|[a-z_0-9]\([^{}]`),
-		false: regexp.MustCompile(`request|serviceAccountName|element|@|image|[a-z_0-9]\([^{}]`),
+// known is how Kyverno's webhook recognizes variables of its own, anywhere in an
+// expression: in background mode and without, in a rule with targets and without.
+func known(background, targets bool) *regexp.Regexp {
+	return knownPatterns()[[2]bool{background, targets}]
+}
+
+var knownPatterns = sync.OnceValue(func() map[[2]bool]*regexp.Regexp {
+	const always = `element|@|images|[a-z_0-9]\([^{}]`
+	return map[[2]bool]*regexp.Regexp{
+		{false, false}: regexp.MustCompile(always + `|request|serviceAccountName|image`),
+		{false, true}:  regexp.MustCompile(always + `|request\.|serviceAccountName|image\.|target\.`),
+		{true, false}:  regexp.MustCompile(always + `|request\.|image\.`),
+		{true, true}:   regexp.MustCompile(always + `|request\.|image\.|target\.`),
 	}
 })
+
+// acceptable reports whether Kyverno's webhook takes an expression for one of
+// its own variables, by what it has in it.
+func acceptable(p *spec.Policy, r *spec.Rule, e *variable.Expression) bool {
+	return known(p.Spec.BackgroundEnabled(), r.HasMutateExisting()).MatchString(strings.ReplaceAll(e.String(), `"`, ""))
+}
+
+// variables finds those that Kyverno's webhook does not take for known, besides
+// those that compile refuses too. It does not look into the conditions of
+// attestations.
+func (v *vetting) variables(p *spec.Policy, r *spec.Rule) {
+	own := known(p.Spec.BackgroundEnabled(), r.HasMutateExisting())
+	var patterns, inner []string
+	eachEntry(r, func(path fieldpath.Path, e *spec.ContextEntry) {
+		loops := 0
+		for _, step := range path {
+			if step.Key() == "foreach" {
+				loops++
+			}
+		}
+		switch {
+		case loops > 1:
+			inner = append(inner, e.Name)
+		case e.ConfigMap != nil:
+			patterns = append(patterns, e.Name+".data", e.Name+".metadata", e.Name+".data.*", e.Name+".metadata.*")
+		default:
+			patterns = append(patterns, e.Name+"*")
+		}
+	})
+	for _, part := range slices.Sorted(maps.Keys(r.Raw)) {
+		if part == "match" || part == "exclude" || part == "verifyImages" {
+			continue
+		}
+		for _, u := range variable.Uses(r.Raw[part], r.Path.Key(part)) {
+			text := strings.ReplaceAll(u.Text, `"`, "")
+			if u.Expression == nil || userPattern().MatchString("{{"+text) || own.MatchString(text) || wildcard.MatchAny(patterns, text) {
+				continue
+			}
+			nested := slices.IndexFunc(inner, func(name string) bool { return strings.HasPrefix(text, name) })
+			switch {
+			case nested >= 0:
+				v.refused(u.Path, "%s is an entry in the context of a nested foreach, which its webhook does not know; load it in the outer one", inner[nested])
+			case strings.HasPrefix(text, "target"):
+				v.refused(u.Path, "{{ %s }}: only a rule with targets has a target", u.Text)
+			default:
+				v.refused(u.Path, "{{ %s }}: its webhook knows no such variable here", u.Text)
+			}
+		}
+	}
+}
 
 // early finds target where Kyverno looks for variables before it has one: in
 // the context and the preconditions of the rule, and in what names the targets.
@@ -80,42 +139,10 @@ func (v *vetting) early(p *spec.Policy, r *spec.Rule) {
 		text := strings.ReplaceAll(u.Text, `"`, "")
 		switch {
 		case !strings.HasPrefix(text, "target.") && text != "target",
-			knownBefore()[p.Spec.BackgroundEnabled()].MatchString(text),
+			known(p.Spec.BackgroundEnabled(), false).MatchString(text),
 			slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(text, name) }):
 		default:
 			v.refused(u.Path, "{{ %s }} stands where no target is known yet; move it into context or preconditions of the target", u.Text)
-		}
-	}
-}
-
-// nested finds entries of the context of a nested foreach in variables that
-// consist of little else: Kyverno's webhook does not look for entries there.
-func (v *vetting) nested(p *spec.Policy, r *spec.Rule) {
-	var known, inner []string
-	eachEntry(r, func(path fieldpath.Path, e *spec.ContextEntry) {
-		loops := 0
-		for _, step := range path {
-			if step.Key() == "foreach" {
-				loops++
-			}
-		}
-		if loops > 1 {
-			inner = append(inner, e.Name)
-		} else {
-			known = append(known, e.Name)
-		}
-	})
-	if len(inner) == 0 {
-		return
-	}
-	for _, u := range variable.Uses(r.Raw["mutate"], r.Path.Key("mutate")) {
-		text := strings.ReplaceAll(u.Text, `"`, "")
-		begins := func(name string) bool { return strings.HasPrefix(text, name) }
-		if knownBefore()[p.Spec.BackgroundEnabled()].MatchString(text) || strings.Contains(text, "target.") || slices.ContainsFunc(known, begins) {
-			continue
-		}
-		if i := slices.IndexFunc(inner, begins); i >= 0 {
-			v.refused(u.Path, "%s is an entry in the context of a nested foreach, which its webhook does not know; load it in the outer one", inner[i])
 		}
 	}
 }

@@ -23,10 +23,16 @@ type checker struct {
 	policy *Policy
 	rule   string
 	faults []*policy.Error
+	// lenient is set while what is checked is of no concern to Kyverno's webhook.
+	lenient bool
 }
 
 func (c *checker) errorf(path fieldpath.Path, format string, args ...any) {
-	c.faults = append(c.faults, c.policy.Error(c.rule, path, fmt.Errorf(format, args...)))
+	err := fmt.Errorf(format, args...)
+	if c.lenient {
+		err = policy.Failing(err)
+	}
+	c.faults = append(c.faults, c.policy.Error(c.rule, path, err))
 }
 
 // oneOf reports a value that is set and not in the list.
@@ -34,6 +40,13 @@ func (c *checker) oneOf(path fieldpath.Path, value string, allowed ...string) {
 	if value != "" && !slices.Contains(allowed, value) {
 		c.errorf(path, "expected one of %s, found %q", strings.Join(allowed, ", "), value)
 	}
+}
+
+// unseen runs checks that Kyverno's webhook does not make.
+func (c *checker) unseen(check func()) {
+	c.lenient = true
+	check()
+	c.lenient = false
 }
 
 func (c *checker) required(path fieldpath.Path, field, value string) bool {
@@ -210,6 +223,11 @@ func hasVariable(s string) bool { return strings.Contains(s, "{{") && variablePa
 // Kyverno refuses conditions without key or value.
 func (c *checker) conditions(path fieldpath.Path, v any, complete bool) {
 	if _, err := condition.Compile(v); err != nil {
+		if strings.Contains(err.Error(), "unknown field") {
+			err = policy.Failing(err)
+		} else if !strings.Contains(err.Error(), "operator") {
+			c.lenient = false // a wrong type gets past nobody
+		}
 		c.errorf(path, "%w", err)
 		return
 	}

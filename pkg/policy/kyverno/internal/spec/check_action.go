@@ -12,7 +12,12 @@ func (c *checker) mutation(r *Rule) {
 	m, path := r.Mutation, r.Path.Key("mutate")
 	found := names(part{"patchStrategicMerge", m.PatchStrategicMerge != nil},
 		part{"patchesJson6902", m.PatchesJSON6902 != ""}, part{"foreach", len(m.ForEach) > 0})
-	if len(found) != 1 {
+	switch {
+	case len(found) == 0:
+		c.unseen(func() {
+			c.errorf(path, "expected exactly one of patchStrategicMerge, patchesJson6902 and foreach, found none")
+		})
+	case len(found) > 1:
 		c.errorf(path, "expected exactly one of patchStrategicMerge, patchesJson6902 and foreach, found %s", list(found))
 	}
 	existing := c.policy.Spec.MutateExistingOnPolicyUpdate || m.MutateExistingOnPolicyUpdate != nil && *m.MutateExistingOnPolicyUpdate
@@ -25,7 +30,7 @@ func (c *checker) mutation(r *Rule) {
 			c.errorf(tp.Key("namespace"), "the targets of a Policy are in its own namespace %q, found %q", own, t.Namespace)
 		}
 		c.selector(tp.Key("selector"), t.Selector)
-		c.conditions(tp.Key("preconditions"), t.Preconditions, false)
+		c.unseen(func() { c.conditions(tp.Key("preconditions"), t.Preconditions, false) })
 	}
 	c.labelsAreText(path.Key("patchStrategicMerge"), m.PatchStrategicMerge)
 	// Not those of a nested foreach: there Kyverno takes null, which removes.
@@ -84,7 +89,7 @@ func (c *checker) generation(r *Rule) {
 	}
 	for i := range g.ForEach {
 		fp := path.Key("foreach").Index(i)
-		c.conditions(fp.Key("preconditions"), g.ForEach[i].Preconditions, false)
+		c.unseen(func() { c.conditions(fp.Key("preconditions"), g.ForEach[i].Preconditions, false) })
 		c.generatePattern(fp, &g.ForEach[i].GeneratePattern)
 	}
 }

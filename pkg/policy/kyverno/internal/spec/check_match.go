@@ -102,7 +102,7 @@ func (c *checker) filter(path fieldpath.Path, r *Rule, f *ResourceFilter) {
 	if d.Selector != nil && len(d.Selector.MatchLabels) == 0 && len(d.Selector.MatchExpressions) == 0 {
 		c.errorf(path.Key("selector"), "the selector is empty; expected matchLabels or matchExpressions")
 	}
-	c.selector(path.Key("namespaceSelector"), d.NamespaceSelector)
+	c.unseen(func() { c.selector(path.Key("namespaceSelector"), d.NamespaceSelector) })
 	c.kinds(path.Key("kinds"), r, d.Kinds)
 }
 

@@ -44,7 +44,11 @@ func Parse(r *resource.Resource) (*Policy, []*policy.Error) {
 
 	var faults []*policy.Error
 	for _, f := range decode.Strict(object, p) {
-		faults = append(faults, p.Error(ruleNameAt(object, f.Path), f.Path, errors.New(explain(object, f))))
+		err := errors.New(explain(object, f))
+		if nested(f.Path) && strings.HasPrefix(f.Message, "unknown field") {
+			err = policy.Failing(err)
+		}
+		faults = append(faults, p.Error(ruleNameAt(object, f.Path), f.Path, err))
 	}
 	if len(faults) > 0 {
 		return nil, faults
@@ -62,6 +66,18 @@ func Parse(r *resource.Resource) (*Policy, []*policy.Error) {
 		return nil, faults
 	}
 	return p, nil
+}
+
+// nested reports whether a path leads into a foreach in a foreach, which for
+// Kyverno's API is a value with any fields.
+func nested(path fieldpath.Path) bool {
+	n := 0
+	for _, step := range path {
+		if step.Key() == "foreach" {
+			n++
+		}
+	}
+	return n > 1
 }
 
 // DecodeRule reads a rule from its JSON value, as autogen makes them. The path

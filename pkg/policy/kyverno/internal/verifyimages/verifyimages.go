@@ -86,7 +86,7 @@ func Compile(rule *spec.Rule) (*Rule, error) {
 		configs := rule.ImageExtractors[kind]
 		var extractors []image.Extractor
 		if len(configs) == 0 {
-			errs = append(errs, &Fault{at.Key(kind), errors.New("expected at least one extractor")})
+			errs = append(errs, &Fault{at.Key(kind), policy.Failing(errors.New("expected at least one extractor"))})
 		}
 		for i, c := range configs {
 			var transform func(any) (any, error)
