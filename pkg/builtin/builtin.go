@@ -8,6 +8,9 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/policy/pinimages"
 	"github.com/oneloop-dev/oneloop/pkg/report"
 	"github.com/oneloop-dev/oneloop/pkg/report/json"
+	"github.com/oneloop-dev/oneloop/pkg/report/junit"
+	"github.com/oneloop-dev/oneloop/pkg/report/policyreport"
+	"github.com/oneloop-dev/oneloop/pkg/report/sarif"
 )
 
 // Languages stand in the order in which they run.
@@ -18,5 +21,9 @@ var Languages = []policy.Language{
 
 // Formats are the report formats of --report.
 var Formats = []report.Format{
+	policyreport.OpenReports,
+	policyreport.PolicyReport,
+	sarif.Format,
+	junit.Format,
 	json.Format,
 }

@@ -1,7 +1,7 @@
 // Package report renders what a run did.
 //
-// A report format is a package below this one that declares one variable of
-// type Format; package builtin lists them.
+// A report format is a variable of type Format in a package below this one;
+// package builtin lists them.
 package report
 
 import (
@@ -24,6 +24,25 @@ type Entry struct {
 	// because of Resource, their trigger, in the order in which it did.
 	Targets []Target
 	Err     error // nil unless Outcome is Denied or Failed
+}
+
+// Effects says in a line each what the rule changed and generated, such as
+// "shop/Deployment/web: spec.replicas: 2 -> 3".
+func (e Entry) Effects() []string {
+	var out []string
+	for _, c := range e.Changes {
+		out = append(out, e.Resource.String()+": "+c.String())
+	}
+	for _, t := range e.Targets {
+		if t.Generated {
+			out = append(out, t.Resource.String()+": generated")
+			continue
+		}
+		for _, c := range t.Changes {
+			out = append(out, t.Resource.String()+": "+c.String())
+		}
+	}
+	return out
 }
 
 // A Target is a resource that a rule changed or generated because of another

@@ -1,6 +1,8 @@
 package resource
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
@@ -27,6 +29,28 @@ func (c Change) Added() bool { return c.kind == added }
 
 // Removed reports whether the field is no longer there.
 func (c Change) Removed() bool { return c.kind == removed }
+
+// String says what changed: "spec.replicas: 2 -> 3", with values as JSON.
+func (c Change) String() string { return c.Path.String() + ": " + c.Values() }
+
+// Values says how the field changed: "2 -> 3", "added 3" or "removed 2", with
+// values as JSON.
+func (c Change) Values() string {
+	text := func(v any) string {
+		data, err := json.Marshal(v)
+		if err != nil {
+			return fmt.Sprint(v)
+		}
+		return string(data)
+	}
+	switch c.kind {
+	case added:
+		return "added " + text(c.After)
+	case removed:
+		return "removed " + text(c.Before)
+	}
+	return text(c.Before) + " -> " + text(c.After)
+}
 
 // Diff lists the fields that differ, in path order. A subtree that was added
 // or removed is one change. List elements that are maps are paired by the

@@ -3,13 +3,13 @@ package suite
 import (
 	"bytes"
 	"encoding/json"
-	"encoding/xml"
 	"fmt"
 	"io"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/oneloop-dev/oneloop/pkg/report/junit"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
@@ -199,91 +199,40 @@ func writeYAML(w io.Writer, runs []*Run, total Summary) error {
 	return err
 }
 
-type junitSuites struct {
-	XMLName  xml.Name     `xml:"testsuites"`
-	Tests    int          `xml:"tests,attr"`
-	Failures int          `xml:"failures,attr"`
-	Errors   int          `xml:"errors,attr"`
-	Skipped  int          `xml:"skipped,attr"`
-	Suites   []junitSuite `xml:"testsuite"`
-}
-
-type junitSuite struct {
-	Name     string      `xml:"name,attr"`
-	File     string      `xml:"file,attr"`
-	Tests    int         `xml:"tests,attr"`
-	Failures int         `xml:"failures,attr"`
-	Errors   int         `xml:"errors,attr"`
-	Skipped  int         `xml:"skipped,attr"`
-	Cases    []junitCase `xml:"testcase"`
-}
-
-type junitCase struct {
-	ClassName string     `xml:"classname,attr"`
-	Name      string     `xml:"name,attr"`
-	File      string     `xml:"file,attr"`
-	Line      int        `xml:"line,attr,omitempty"`
-	Failure   *junitText `xml:"failure"`
-	Error     *junitText `xml:"error"`
-	Skipped   *junitText `xml:"skipped"`
-}
-
-type junitText struct {
-	Message string `xml:"message,attr"`
-	Text    string `xml:",chardata"`
-}
-
 // writeJUnit writes a test suite for each suite and a test case for each
 // verdict. What was excluded or not evaluated is skipped: nothing was tested.
 func writeJUnit(w io.Writer, runs []*Run, _ Summary) error {
-	var all junitSuites
+	var all []junit.Suite
 	for _, run := range runs {
 		file := run.Suite.Origin.File
-		s := junitSuite{Name: run.Suite.Name, File: file, Tests: len(run.Verdicts)}
+		s := junit.Suite{Name: run.Suite.Name, File: file}
 		if s.Name == "" {
 			s.Name = file
 		}
 		if run.Err != nil {
-			s.Tests++
-			s.Errors++
-			s.Cases = append(s.Cases, junitCase{ClassName: s.Name, Name: "suite", File: file,
-				Error: &junitText{Message: "the suite could not be run", Text: run.Err.Error()}})
+			s.Cases = append(s.Cases, junit.Case{ClassName: s.Name, Name: "suite", File: file,
+				Error: &junit.Text{Message: "the suite could not be run", Text: run.Err.Error()}})
 		}
 		for _, v := range run.Verdicts {
 			name := v.Place() + " " + v.Want
 			if v.Rule != "" {
 				name = v.Rule + " " + name
 			}
-			c := junitCase{ClassName: v.Policy, Name: strconv.Itoa(v.ID) + " " + name, File: file, Line: v.Line}
-			told := &junitText{Message: v.Reason, Text: strings.TrimSuffix(v.Message+"\n"+v.Diff, "\n")}
+			c := junit.Case{ClassName: v.Policy, Name: strconv.Itoa(v.ID) + " " + name, File: file, Line: v.Line}
+			told := &junit.Text{Message: v.Reason, Text: strings.TrimSuffix(v.Message+"\n"+v.Diff, "\n")}
 			switch v.Status {
 			case Fail:
-				s.Failures++
 				c.Failure = told
 			case Excluded, NotEvaluated:
-				s.Skipped++
 				told.Message += ": " + told.Text
 				told.Text = ""
 				c.Skipped = told
 			}
 			s.Cases = append(s.Cases, c)
 		}
-		all.Tests += s.Tests
-		all.Failures += s.Failures
-		all.Errors += s.Errors
-		all.Skipped += s.Skipped
-		all.Suites = append(all.Suites, s)
+		all = append(all, s)
 	}
-	if _, err := io.WriteString(w, xml.Header); err != nil {
-		return err
-	}
-	enc := xml.NewEncoder(w)
-	enc.Indent("", "  ")
-	if err := enc.Encode(all); err != nil {
-		return err
-	}
-	_, err := io.WriteString(w, "\n")
-	return err
+	return junit.Write(w, all)
 }
 
 // writeMarkdown writes a table for each suite, and the diffs below it.

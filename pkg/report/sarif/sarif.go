@@ -1,0 +1,168 @@
+// Package sarif writes SARIF 2.1.0, which code scanning shows at the lines of
+// the manifests.
+package sarif
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/oneloop-dev/oneloop/pkg/policy"
+	"github.com/oneloop-dev/oneloop/pkg/report"
+)
+
+// Format writes one run with a result for each change, refusal, error and notice.
+// What changed nothing is left out. Changes are notes; files are relative to the
+// folder of the run.
+var Format = report.Format{
+	Name:  "sarif",
+	Doc:   "SARIF 2.1.0, for code scanning",
+	Write: write,
+}
+
+type document struct {
+	Schema  string `json:"$schema"`
+	Version string `json:"version"`
+	Runs    []run  `json:"runs"`
+}
+
+type run struct {
+	Tool    tool     `json:"tool"`
+	Results []result `json:"results"`
+}
+
+type tool struct {
+	Driver driver `json:"driver"`
+}
+
+type driver struct {
+	Name  string `json:"name"`
+	Rules []rule `json:"rules"`
+}
+
+type rule struct {
+	ID               string     `json:"id"`
+	ShortDescription message    `json:"shortDescription"`
+	Properties       properties `json:"properties"`
+}
+
+type properties struct {
+	Tags []string `json:"tags,omitempty"`
+}
+
+type message struct {
+	Text string `json:"text"`
+}
+
+type result struct {
+	RuleID    string     `json:"ruleId"`
+	RuleIndex int        `json:"ruleIndex"`
+	Level     string     `json:"level"`
+	Message   message    `json:"message"`
+	Locations []location `json:"locations,omitempty"`
+}
+
+type location struct {
+	PhysicalLocation *physical `json:"physicalLocation,omitempty"`
+	LogicalLocations []logical `json:"logicalLocations,omitempty"`
+}
+
+type physical struct {
+	ArtifactLocation artifact `json:"artifactLocation"`
+	Region           *region  `json:"region,omitempty"`
+}
+
+type artifact struct {
+	URI string `json:"uri"`
+}
+
+type region struct {
+	StartLine int `json:"startLine"`
+}
+
+type logical struct {
+	FullyQualifiedName string `json:"fullyQualifiedName"`
+	Kind               string `json:"kind"`
+}
+
+func write(w io.Writer, entries []report.Entry) error {
+	out := run{Tool: tool{driver{Name: "oneloop", Rules: []rule{}}}, Results: []result{}}
+	ids := ruleIDs(entries)
+	for _, e := range ids {
+		r := rule{ID: id(e), ShortDescription: message{fmt.Sprintf("%s, rule %q", e.Policy.ID, e.Rule)}}
+		if e.Rule == "" {
+			r.ShortDescription.Text = e.Policy.ID.String()
+		}
+		if e.Policy.Category != "" {
+			r.Properties.Tags = []string{e.Policy.Category}
+		}
+		out.Tool.Driver.Rules = append(out.Tool.Driver.Rules, r)
+	}
+	for _, e := range entries {
+		base := result{RuleID: id(e), Level: "note", Message: message{e.Message}}
+		base.RuleIndex = slices.IndexFunc(ids, func(other report.Entry) bool { return id(other) == base.RuleID })
+		switch e.Outcome {
+		case policy.Denied, policy.Failed:
+			base.Level = "error"
+			if e.Err != nil {
+				base.Message.Text = e.Err.Error()
+			}
+		case policy.Noticed:
+			base.Level = "warning"
+		case policy.Mutated, policy.Applied:
+			if effects := e.Effects(); len(effects) > 0 {
+				base.Message.Text = strings.Join(effects, "\n")
+			}
+		default:
+			continue
+		}
+		base.Locations = locate(e)
+		out.Results = append(out.Results, base)
+	}
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(document{"https://json.schemastore.org/sarif-2.1.0.json", "2.1.0", []run{out}})
+}
+
+// ruleIDs returns one entry for each rule, sorted.
+func ruleIDs(entries []report.Entry) []report.Entry {
+	var out []report.Entry
+	seen := map[string]bool{}
+	for _, e := range entries {
+		if !seen[id(e)] {
+			seen[id(e)] = true
+			out = append(out, e)
+		}
+	}
+	slices.SortFunc(out, func(a, b report.Entry) int { return cmp.Compare(id(a), id(b)) })
+	return out
+}
+
+func id(e report.Entry) string {
+	if e.Rule == "" {
+		return e.Policy.Key()
+	}
+	return e.Policy.Key() + "/" + e.Rule
+}
+
+// locate is the place of the resource in its file; for a notice about a policy,
+// that of the policy.
+func locate(e report.Entry) []location {
+	origin, name := e.Origin, e.Resource.String()
+	if e.Resource.Kind.Kind == "" {
+		origin, name = e.Policy.Origin, e.Policy.ID.String()
+	}
+	l := location{LogicalLocations: []logical{{name, "resource"}}}
+	if origin.File != "" && origin.File != "-" {
+		l.PhysicalLocation = &physical{ArtifactLocation: artifact{filepath.ToSlash(filepath.Clean(origin.File))}}
+		if origin.Line > 0 {
+			l.PhysicalLocation.Region = &region{origin.Line}
+		}
+	}
+	return []location{l}
+}
