@@ -36,7 +36,7 @@ conformance: build
 
 bench: build
 	cd tests/bench && $(GOBUILD) -ldflags '-s -w' -o ../../bin/bench .
-	bin/bench bin/oneloop
+	bin/bench -corpus '$(CORPUS)' bin/oneloop
 
 lint: bin/golangci-lint
 	bin/golangci-lint run --allow-parallel-runners ./...
