@@ -92,6 +92,46 @@ func TestOneTokenForEachRepository(t *testing.T) {
 	}
 }
 
+// Who is not let in once is not let in for another tag, and does not try.
+func TestDeniedOnce(t *testing.T) {
+	var logIns atomic.Int32
+	s := serve(t, httptest.NewServer, func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/token" {
+				logIns.Add(1)
+			}
+			w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="http://%s/token",service="test"`, r.Host))
+			w.WriteHeader(http.StatusUnauthorized)
+		})
+	})
+	r := newRegistry(s, registry.WithKeychain(keychain{s.host: &authn.Basic{Username: "me", Password: "wrong"}}))
+	for i := range 10 {
+		wantError(t, r, fmt.Sprintf("%s/team/app:%d", s.host, i), "docker login "+s.host)
+	}
+	if got := logIns.Load(); got != 1 {
+		t.Errorf("%d log-ins for 10 tags of a repository, want 1", got)
+	}
+}
+
+// A registry that says again and again that it was asked too often is left alone.
+func TestSpentLimit(t *testing.T) {
+	f := &faults{left: -1, answer: status(429)}
+	s := serve(t, httptest.NewServer, f.wrap)
+	r := newRegistry(s)
+	for i := range 10 {
+		wantError(t, r, fmt.Sprintf("%s/team/app%d:1", s.host, i), "429 Too Many Requests", "log in for a higher limit")
+	}
+	sum := 0
+	for request, n := range s.requests {
+		if strings.Contains(request, "/manifests/") {
+			sum += n
+		}
+	}
+	if sum != 4 {
+		t.Errorf("%d requests, want the 4 for the first reference: %v", sum, s.requests)
+	}
+}
+
 // A token is for the registry: what it redirects to gets none.
 func TestTokensAreNotForwarded(t *testing.T) {
 	var leaked atomic.Bool

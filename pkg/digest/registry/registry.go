@@ -35,6 +35,9 @@ import (
 type Registry struct {
 	o      options
 	puller func() (*remote.Puller, error)
+	// denied has the errors of repositories that may not be read, by name: to log
+	// in again for each of their tags could lock an account.
+	denied sync.Map
 }
 
 var (
@@ -169,11 +172,26 @@ func (r *Registry) Resolve(ctx context.Context, tag name.Tag) (name.Digest, erro
 func (r *Registry) Describe(ctx context.Context, tag name.Tag) (digest.Description, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.o.timeout)
 	defer cancel()
-	d, err := r.describe(ctx, tag)
+	d, err := oncePerRepository(r, tag, func() (digest.Description, error) { return r.describe(ctx, tag) })
 	if err != nil {
 		return digest.Description{}, explain(tag, err)
 	}
 	return d, nil
+}
+
+// oncePerRepository asks, unless the repository of ref was denied before.
+func oncePerRepository[T any](r *Registry, ref name.Reference, ask func() (T, error)) (T, error) {
+	repo := ref.Context().Name()
+	if err, ok := r.denied.Load(repo); ok {
+		var none T
+		return none, err.(error)
+	}
+	answer, err := ask()
+	var t *transport.Error
+	if errors.As(err, &t) && (t.StatusCode == http.StatusUnauthorized || t.StatusCode == http.StatusForbidden) {
+		r.denied.Store(repo, err)
+	}
+	return answer, err
 }
 
 func (r *Registry) describe(ctx context.Context, tag name.Tag) (digest.Description, error) {
@@ -222,7 +240,7 @@ func (r *Registry) describe(ctx context.Context, tag name.Tag) (digest.Descripti
 func (r *Registry) Inspect(ctx context.Context, ref name.Reference) (digest.Image, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.o.timeout)
 	defer cancel()
-	image, err := r.inspect(ctx, ref)
+	image, err := oncePerRepository(r, ref, func() (digest.Image, error) { return r.inspect(ctx, ref) })
 	if err != nil {
 		return digest.Image{}, explain(ref, err)
 	}

@@ -38,6 +38,9 @@ type roundTripper struct {
 
 	mu    sync.Mutex
 	pings map[string]*ping
+	// spent has the last answer of hosts that went on saying 429: they are left
+	// alone for the rest of the run.
+	spent map[string]http.Header
 }
 
 func newTransport(g *guard, o options) *roundTripper {
@@ -58,7 +61,7 @@ func newTransport(g *guard, o options) *roundTripper {
 			DisableCompression: true,
 		}
 	}
-	return &roundTripper{guard: g, verified: base(false), unverified: base(true), backoff: o.backoff, pings: map[string]*ping{}}
+	return &roundTripper{guard: g, verified: base(false), unverified: base(true), backoff: o.backoff, pings: map[string]*ping{}, spent: map[string]http.Header{}}
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -79,6 +82,9 @@ func (t *roundTripper) send(req *http.Request) (*http.Response, error) {
 		inner = t.unverified
 	}
 	for n := 1; ; n++ {
+		if header, ok := t.isSpent(req.URL.Host); ok {
+			return answered(req, http.StatusTooManyRequests, header), nil
+		}
 		if n > 1 && req.Body != nil {
 			if req.GetBody == nil {
 				return nil, fmt.Errorf("%s %s cannot be repeated", req.Method, req.URL.Redacted())
@@ -105,6 +111,9 @@ func (t *roundTripper) send(req *http.Request) (*http.Response, error) {
 				wait = after
 			}
 			if deadline, ok := req.Context().Deadline(); n == attempts || wait > maxWait || ok && wait > time.Until(deadline) {
+				if resp.StatusCode == http.StatusTooManyRequests {
+					t.spend(req.URL.Host, resp.Header)
+				}
 				return check(req, resp)
 			}
 			_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // so that the connection can be used again
@@ -117,6 +126,28 @@ func (t *roundTripper) send(req *http.Request) (*http.Response, error) {
 			timer.Stop()
 			return nil, req.Context().Err()
 		}
+	}
+}
+
+func (t *roundTripper) isSpent(host string) (http.Header, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	header, ok := t.spent[host]
+	return header, ok
+}
+
+func (t *roundTripper) spend(host string, header http.Header) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.spent[host] = header.Clone()
+}
+
+// answered is an answer that was got before, without its body.
+func answered(req *http.Request, status int, header http.Header) *http.Response {
+	return &http.Response{
+		Status: http.StatusText(status), StatusCode: status, Header: header.Clone(),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Body: io.NopCloser(bytes.NewReader(nil)), Request: req,
 	}
 }
 
@@ -252,11 +283,7 @@ func (t *roundTripper) ping(req *http.Request) (*http.Response, error) {
 			return nil, req.Context().Err()
 		}
 		if p.status != 0 {
-			return &http.Response{
-				Status: http.StatusText(p.status), StatusCode: p.status, Header: p.header.Clone(),
-				Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-				Body: io.NopCloser(bytes.NewReader(nil)), Request: req,
-			}, nil
+			return answered(req, p.status, p.header), nil
 		}
 	}
 }
