@@ -114,8 +114,11 @@ func (v *vetted) against(known *facts.Facts) {
 	v.findings = slices.DeleteFunc(v.findings, func(f policy.Finding) bool { return f.Needs != nil && !f.Open && known.Knows(*f.Needs) })
 	for i := range v.findings {
 		f := &v.findings[i]
-		// An operation is a choice, and not asked for.
-		if f.Needs != nil && !f.Open && f.Needs.Operation == "" {
+		if f.Needs == nil || f.Open || f.Needs.Operation != "" {
+			continue // an operation is a choice, and not asked for
+		}
+		// Kyverno's Values may stand for what a rule would have loaded.
+		if _, ok := known.RuleValues(f.Policy.ID.Name, f.Rule); !ok {
 			f.Severity = policy.Fault
 		}
 	}
