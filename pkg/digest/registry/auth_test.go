@@ -28,7 +28,7 @@ func TestCredentialHelper(t *testing.T) {
 	s := serve(t, httptest.NewServer, basicAuth("me", "s3cret"))
 	want := push(t, s.host+"/team/app:v1", imageFor(t, "linux", "amd64"), remote.WithAuth(&authn.Basic{Username: "me", Password: "s3cret"}))
 	dir := t.TempDir()
-	helper := "#!/bin/sh\nread host\n[ \"$1 $host\" = \"get " + s.host + "\" ] || exit 1\n" +
+	helper := "#!/bin/sh\nread host\n[ \"$1 $host\" = \"get " + s.host + "\" ] || exit 1\necho asked >>" + filepath.Join(dir, "log") + "\n" +
 		`echo '{"ServerURL":"x","Username":"me","Secret":"s3cret"}'` + "\n"
 	for name, text := range map[string]string{
 		"docker-credential-test": helper,
@@ -41,7 +41,48 @@ func TestCredentialHelper(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
 	t.Setenv("DOCKER_CONFIG", dir)
 	t.Setenv("PATH", dir+string(filepath.ListSeparator)+os.Getenv("PATH"))
-	wantResolve(t, registry.New(registry.WithAllow(s.host)), s.host+"/team/app:v1", want)
+	r := registry.New(registry.WithAllow(s.host))
+	wantResolve(t, r, s.host+"/team/app:v1", want)
+	wantError(t, r, s.host+"/team/other:v1", "no such image")
+	if log, err := os.ReadFile(filepath.Join(dir, "log")); err != nil || string(log) != "asked\n" {
+		t.Errorf("the helper was started %d times for one host, want once: %v", strings.Count(string(log), "\n"), err)
+	}
+}
+
+// podman keeps credentials for repositories as well.
+func TestCredentialsOfARepository(t *testing.T) {
+	s := serve(t, httptest.NewServer, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			user := strings.SplitN(r.URL.Path+"///", "/", 4)[2]
+			if user == "" {
+				user = "a"
+			}
+			basicAuth(user, "s3cret")(next).ServeHTTP(w, r)
+		})
+	})
+	auths := map[string]authn.AuthConfig{}
+	want := map[string]string{}
+	for _, user := range []string{"a", "b"} {
+		auth := authn.AuthConfig{Username: user, Password: "s3cret"}
+		auths[s.host+"/"+user+"/app"] = auth
+		want[user] = push(t, s.host+"/"+user+"/app:1", imageFor(t, "linux", "amd64"), remote.WithAuth(authn.FromConfig(auth)))
+	}
+	config, err := json.Marshal(map[string]any{"auths": auths})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "auth.json")
+	if err := os.WriteFile(file, config, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"HOME", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"} {
+		t.Setenv(name, t.TempDir())
+	}
+	t.Setenv("REGISTRY_AUTH_FILE", file)
+	r := registry.New(registry.WithAllow(s.host))
+	for user, digest := range want {
+		wantResolve(t, r, s.host+"/"+user+"/app:1", digest)
+	}
 }
 
 // tokens is a registry that asks for tokens of a service of its own.

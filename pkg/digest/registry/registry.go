@@ -101,9 +101,8 @@ func WithPlatform(platform string) Option {
 	return func(o *options) { o.platform = platform }
 }
 
-// WithKeychain sets where credentials come from. The default is
-// authn.DefaultKeychain: the configuration of docker or podman, with its
-// credential helpers.
+// WithKeychain sets where credentials come from. The default is the
+// configuration of docker or podman, with its credential helpers.
 func WithKeychain(k authn.Keychain) Option {
 	return func(o *options) { o.keychain = k }
 }
@@ -137,7 +136,7 @@ func WithBackoff(d time.Duration) Option {
 // is asked.
 func New(opts ...Option) *Registry {
 	o := options{
-		keychain: authn.DefaultKeychain,
+		keychain: newDockerKeychain(),
 		timeout:  2 * time.Minute,
 		backoff:  500 * time.Millisecond,
 	}
