@@ -25,7 +25,7 @@ var layers = [][]string{
 	{"pkg/policy", "pkg/digest/*"},
 	{"pkg/report", "pkg/policy/*"},
 	{"pkg/report/*", "pkg/pipeline", "pkg/load", "pkg/krm", "pkg/config"},
-	{"pkg/builtin", "pkg/suite", "pkg/compare"},
+	{"pkg/builtin", "pkg/suite", "pkg/diff"},
 	{"pkg/cli"},
 	{"fn/*"},
 }

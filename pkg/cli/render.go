@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/oneloop-dev/oneloop/pkg/builtin"
 	"github.com/oneloop-dev/oneloop/pkg/config"
@@ -58,18 +59,28 @@ nothing else. When a rule fails, nothing is printed, unless --keep-going.`,
 		},
 	}
 	f := cmd.Flags()
+	o.inputFlags(f)
+	f.BoolVar(&o.keepGoing, "keep-going", false, "go on after a rule that failed, print everything, and still exit 3")
+	f.StringVarP(&o.output, "output", "o", "-", "file for the manifests")
+	return cmd
+}
+
+// inputFlags are those of the commands that apply one set of policies.
+func (o *renderOptions) inputFlags(f *pflag.FlagSet) {
 	f.StringArrayVarP(&o.policies, "policy", "p", nil, "file, folder or glob of policies, or - (repeatable)")
+	o.worldFlags(f)
+	f.BoolVar(&o.controllerLabels, "controller-labels", false, "give generated resources the labels by which Kyverno finds them again")
+	f.StringArrayVar(&o.reports, "report", nil, "write a report, as FORMAT=FILE; formats: "+formatNames()+" (repeatable)")
+}
+
+// worldFlags say what policies may know of the world, and from where.
+func (o *renderOptions) worldFlags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.facts, "facts", nil, "file of cluster facts: objects, ClusterFacts, or Kyverno's Values and UserInfo (repeatable)")
 	f.StringArrayVar(&o.locks, "lock", nil, "file with an ImageLock (repeatable)")
 	f.StringVar(&o.digests.mode, "digests", config.Modes[0], "where digests come from: "+strings.Join(config.Modes, ", "))
 	o.digests.flags(f)
 	f.StringVar(&o.onUnsupported, "on-unsupported", "Error", "what to do about a rule that can't be evaluated at render time: Error or Warn")
 	f.StringVar(&o.now, "now", "", "time of the request for policies that ask for it, such as 2026-01-31T00:00:00Z")
-	f.BoolVar(&o.keepGoing, "keep-going", false, "go on after a rule that failed, print everything, and still exit 3")
-	f.BoolVar(&o.controllerLabels, "controller-labels", false, "give generated resources the labels by which Kyverno finds them again")
-	f.StringArrayVar(&o.reports, "report", nil, "write a report, as FORMAT=FILE; formats: "+formatNames()+" (repeatable)")
-	f.StringVarP(&o.output, "output", "o", "-", "file for the manifests")
-	return cmd
 }
 
 func formatNames() string {
@@ -84,9 +95,6 @@ func runRender(ctx context.Context, s *streams, o renderOptions, args []string) 
 	reports, err := parseReports(o.reports)
 	if err != nil {
 		return err
-	}
-	if o.onUnsupported != "Error" && o.onUnsupported != "Warn" {
-		return fmt.Errorf("--on-unsupported %q: expected Error or Warn", o.onUnsupported)
 	}
 	if len(args) == 0 {
 		args = []string{"-"}
@@ -152,6 +160,9 @@ func readOnce(names ...[]string) error {
 func renderPlan(s *streams, o renderOptions) (plan, error) {
 	if len(o.policies) == 0 && !o.digests.pinAll {
 		return plan{}, errors.New("no policies: name them with -p FILE, FOLDER or GLOB, or ask for --pin-all")
+	}
+	if o.onUnsupported != "" && o.onUnsupported != "Error" && o.onUnsupported != "Warn" {
+		return plan{}, fmt.Errorf("--on-unsupported %q: expected Error or Warn", o.onUnsupported)
 	}
 	policies, err := load.Files(o.policies, s.in)
 	errs := []error{err}

@@ -1,6 +1,6 @@
-// Package compare tells where two runs over the same manifests end differently,
+// Package diff tells where two runs over the same manifests end differently,
 // and which policies make the difference.
-package compare
+package diff
 
 import (
 	"slices"

@@ -1,4 +1,4 @@
-package compare_test
+package diff_test
 
 import (
 	"fmt"
@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/oneloop-dev/oneloop/pkg/compare"
+	"github.com/oneloop-dev/oneloop/pkg/diff"
 	"github.com/oneloop-dev/oneloop/pkg/pipeline"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/report"
@@ -65,11 +65,11 @@ func TestRuns(t *testing.T) {
 			[]string{"in.yaml:9 Secret/s: <nil> by old 2 | absent"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			found, err := compare.Runs(parse(t, manifests), output(t, "old", manifests, tt.before), output(t, "new", manifests, tt.after))
+			found, err := diff.Runs(parse(t, manifests), output(t, "old", manifests, tt.before), output(t, "new", manifests, tt.after))
 			if err != nil {
 				t.Fatal(err)
 			}
-			state := func(s compare.State) string {
+			state := func(s diff.State) string {
 				text := "absent"
 				if !s.Absent {
 					text = fmt.Sprint(s.Value)

@@ -1,0 +1,154 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/oneloop-dev/oneloop/pkg/diff"
+	"github.com/oneloop-dev/oneloop/pkg/load"
+	"github.com/oneloop-dev/oneloop/pkg/pipeline"
+)
+
+// diffFormats are the forms of the diff, the first by default.
+var diffFormats = []string{"text", "unified", "markdown", "json"}
+
+// commentLimit is how many bytes a comment on a pull request may have where it
+// may have the least: GitHub's 65,536 characters.
+const commentLimit = 65000
+
+// diffOptions are the flags of diff.
+type diffOptions struct {
+	renderOptions
+	format   string
+	exitCode bool
+	maxBytes int
+}
+
+func diffCommand(s *streams) *cobra.Command {
+	var o diffOptions
+	cmd := &cobra.Command{
+		Use:   "diff -p POLICIES [flags] [MANIFESTS | -]...",
+		Short: "Show what policies change, and which rule does it",
+		Long: `Show what policies change, and which rule does it.
+
+The same run as render, but what is printed is each field that ends up different
+from how it is written, with the policy and the rule that changed it last. When
+nothing changes, nothing is printed. Values of Secrets are not shown.`,
+		Example: `  # On a terminal
+  oneloop diff -p policies/ manifests/
+
+  # As a comment on a pull request
+  kustomize build overlays/prod | oneloop diff -p policies/ -o markdown - > comment.md
+
+  # As text, with what stands around the changes
+  oneloop diff -p policies/ -o unified manifests/`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runDiff(cmd.Context(), s, o, args)
+		},
+	}
+	f := cmd.Flags()
+	o.inputFlags(f)
+	f.StringVarP(&o.format, "output", "o", diffFormats[0], "form of the diff: "+strings.Join(diffFormats, ", "))
+	f.BoolVar(&o.exitCode, "exit-code", false, "exit with 2 when something changes")
+	f.IntVar(&o.maxBytes, "max-size", commentLimit, "bytes that markdown may have; what is left out is counted")
+	return cmd
+}
+
+func runDiff(ctx context.Context, s *streams, o diffOptions, args []string) error {
+	if !slices.Contains(diffFormats, o.format) {
+		return fmt.Errorf("--output %q: expected %s", o.format, strings.Join(diffFormats, ", "))
+	}
+	reports, err := parseReports(o.reports)
+	if err != nil {
+		return err
+	}
+	if len(args) == 0 {
+		args = []string{"-"}
+	}
+	if err := readOnce(o.policies, o.facts, o.locks, args); err != nil {
+		return err
+	}
+	p, err := renderPlan(s, o.renderOptions)
+	if err != nil {
+		return err
+	}
+	items, err := load.Files(args, s.in)
+	if err != nil {
+		return err
+	}
+	if len(items) == 0 && slices.Contains(args, "-") {
+		return errors.New("standard input holds no manifests")
+	}
+	if err := check(items, nil); err != nil {
+		return err
+	}
+	out, err := p.apply(ctx, s, copies(items))
+	if err != nil {
+		return err
+	}
+	failure := failures(out.Entries)
+	for _, r := range reports {
+		failure = errors.Join(failure, r.write(out.Entries))
+	}
+	if failure != nil {
+		return failure
+	}
+	differences, err := diff.Runs(items, pipeline.Output{Resources: items}, out)
+	if err != nil {
+		return err
+	}
+	groups := diff.Groups(items, differences)
+	title := summarize(len(items), groups)
+	switch o.format {
+	case "text":
+		err = diff.WriteText(s.out, groups, colored(s.out))
+	case "unified":
+		err = diff.WriteUnified(s.out, items, out.Resources)
+	case "markdown":
+		err = diff.WriteMarkdown(s.out, title, groups, o.maxBytes)
+	case "json":
+		err = diff.WriteJSON(s.out, differences)
+	}
+	if err != nil {
+		return err
+	}
+	if len(differences) == 0 {
+		return nil
+	}
+	fmt.Fprintln(s.err, title)
+	if o.exitCode {
+		return &reportedError{ExitChanges}
+	}
+	return nil
+}
+
+// summarize says in a line what changes.
+func summarize(manifests int, groups []diff.Group) string {
+	changed, generated, fields := 0, 0, 0
+	for _, g := range groups {
+		if g.Fields[0].Path == nil {
+			generated++
+			continue
+		}
+		changed++
+		fields += len(g.Fields)
+	}
+	text := fmt.Sprintf("%d of %s changed, in %s", changed, plural(manifests, "manifest"), plural(fields, "field"))
+	if generated > 0 {
+		text += fmt.Sprintf("; %s generated", plural(generated, "resource"))
+	}
+	return text
+}
+
+// colored reports whether a terminal reads what is written, and wants colours.
+func colored(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && interactive(f) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}

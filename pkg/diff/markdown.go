@@ -1,0 +1,86 @@
+package diff
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// WriteMarkdown writes what policies change as a comment for a pull request:
+// title, and a table for each resource that opens on a click. It ends before
+// limit bytes are full, and says how much it leaves out.
+func WriteMarkdown(w io.Writer, title string, groups []Group, limit int) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "### %s\n", title)
+	const reserve = 200 // for the last line
+	for i, g := range groups {
+		block := markdownGroup(g)
+		if b.Len()+len(block)+reserve > limit {
+			fields := 0
+			for _, left := range groups[i:] {
+				fields += len(left.Fields)
+			}
+			fmt.Fprintf(&b, "\n**%s with %s left out**, because a comment can't be longer.\n", count(len(groups)-i, "resource"), count(fields, "change"))
+			break
+		}
+		b.WriteString(block)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func markdownGroup(g Group) string {
+	var b strings.Builder
+	at := ""
+	if s := g.Origin.String(); s != "" {
+		at = " · " + escapeHTML(s)
+	}
+	fmt.Fprintf(&b, "\n<details><summary><b>%s</b>%s · %s</summary>\n\n", escapeHTML(g.Resource.String()), at, count(len(g.Fields), "change"))
+	b.WriteString("| field | before | after | rule |\n|---|---|---|---|\n")
+	for _, d := range g.Fields {
+		if d.Path == nil {
+			fmt.Fprintf(&b, "| (the resource) | | generated | %s |\n", cell(d.After.By()))
+			continue
+		}
+		before, after := "", ""
+		if !d.Before.Absent {
+			before = code(d.Before.Text())
+		}
+		if !d.After.Absent {
+			after = code(d.After.Text())
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", code(d.Path.String()), before, after, cell(d.After.By()))
+	}
+	b.WriteString("\n</details>\n")
+	return b.String()
+}
+
+var escapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+
+func escapeHTML(s string) string { return escapes.Replace(s) }
+
+// cell makes text safe for a cell of a table.
+func cell(s string) string {
+	return strings.NewReplacer("|", `\|`, "\n", " ").Replace(escapeHTML(s))
+}
+
+// code is text as code in a cell of a table, in which a backtick and a bar need
+// help.
+func code(s string) string {
+	s = strings.NewReplacer("|", `\|`, "\n", " ").Replace(s)
+	fence := "`"
+	for strings.Contains(s, fence) {
+		fence += "`"
+	}
+	if len(fence) > 1 {
+		s = " " + s + " "
+	}
+	return fence + s + fence
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
