@@ -64,7 +64,9 @@ type Facts struct {
 	subresources  []Subresource
 
 	objects map[objectKey]*entry
-	order   []*entry
+	byKind  map[groupKind][]*entry // in the order in which they were added
+	kinds   []resource.Kind        // of objects, each once; elements never change
+	counts  map[resource.Kind]int  // how many objects are of a kind
 }
 
 // A Subresource tells the kind of a subresource of another kind, as in
@@ -84,10 +86,12 @@ type APIResource struct {
 
 type objectKey struct{ group, kind, namespace, name string }
 
+type groupKind struct{ group, kind string }
+
 // An entry decodes its object when it is first asked for.
 type entry struct {
 	id     resource.ID
-	at     int // in the order
+	at     int // among those of its group and kind
 	decode func() (resource.Object, error)
 }
 
@@ -98,6 +102,8 @@ func New() *Facts {
 		Request:          Request{Operation: "CREATE"},
 		DefaultNamespace: "default",
 		objects:          map[objectKey]*entry{},
+		byKind:           map[groupKind][]*entry{},
+		counts:           map[resource.Kind]int{},
 	}
 }
 
@@ -105,7 +111,11 @@ func New() *Facts {
 func (f *Facts) Clone() *Facts {
 	c := *f
 	c.objects = maps.Clone(f.objects)
-	c.order = append([]*entry(nil), f.order...)
+	c.byKind = make(map[groupKind][]*entry, len(f.byKind))
+	for k, entries := range f.byKind {
+		c.byKind[k] = slices.Clone(entries)
+	}
+	c.kinds, c.counts = slices.Clone(f.kinds), maps.Clone(f.counts)
 	return &c
 }
 
@@ -126,15 +136,26 @@ func (f *Facts) AddObject(o resource.Object) {
 
 func (f *Facts) add(id resource.ID, decode func() (resource.Object, error)) {
 	e := &entry{id: id, decode: decode}
-	k := f.key(id)
-	if old, ok := f.objects[k]; ok {
-		e.at = old.at
-		f.order[e.at] = e
-	} else {
-		e.at = len(f.order)
-		f.order = append(f.order, e)
-	}
+	k, gk := f.key(id), groupKind{id.Kind.Group, id.Kind.Kind}
+	old, known := f.objects[k]
 	f.objects[k] = e
+	if known {
+		e.at = old.at
+		f.byKind[gk][e.at] = e
+	} else {
+		e.at = len(f.byKind[gk])
+		f.byKind[gk] = append(f.byKind[gk], e)
+	}
+	if f.counts[id.Kind]++; f.counts[id.Kind] == 1 {
+		f.kinds = append(f.kinds, id.Kind)
+	}
+	if !known {
+		return
+	}
+	if f.counts[old.id.Kind]--; f.counts[old.id.Kind] == 0 {
+		// It was the last one of its version.
+		f.kinds = slices.DeleteFunc(slices.Clone(f.kinds), func(k resource.Kind) bool { return k == old.id.Kind })
+	}
 }
 
 // key identifies an object as written. Versions are left out: one object has
@@ -174,9 +195,8 @@ func (f *Facts) Get(id resource.ID) (resource.Object, bool, error) {
 // namespace "" means all namespaces.
 func (f *Facts) List(group, kind, namespace string) ([]resource.Object, error) {
 	var out []resource.Object
-	for _, e := range f.order {
-		if e.id.Kind.Group != group || e.id.Kind.Kind != kind ||
-			namespace != "" && f.namespaceOf(e.id) != namespace {
+	for _, e := range f.byKind[groupKind{group, kind}] {
+		if namespace != "" && f.namespaceOf(e.id) != namespace {
 			continue
 		}
 		o, err := e.decode()
@@ -237,13 +257,5 @@ func (f *Facts) GlobalContext(name string) (any, bool) {
 }
 
 // Kinds returns the kinds of the known objects, each once, in the order in
-// which they were added.
-func (f *Facts) Kinds() []resource.Kind {
-	var out []resource.Kind
-	for _, e := range f.order {
-		if !slices.Contains(out, e.id.Kind) {
-			out = append(out, e.id.Kind)
-		}
-	}
-	return out
-}
+// which they were added. Objects added later do not show in it.
+func (f *Facts) Kinds() []resource.Kind { return slices.Clip(f.kinds) }

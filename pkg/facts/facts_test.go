@@ -114,6 +114,51 @@ metadata: {name: c}
 	}
 }
 
+func TestKindsAreThoseOfTheObjects(t *testing.T) {
+	f := mustDocuments(t, `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: a}
+---
+apiVersion: example.com/v1
+kind: Own
+metadata: {name: a}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: b}
+`)
+	own := func(version, name string) {
+		f.AddObject(resource.Object{"apiVersion": "example.com/" + version, "kind": "Own", "metadata": map[string]any{"name": name}})
+	}
+	check := func(f *facts.Facts, want ...string) {
+		t.Helper()
+		var got []string
+		for _, k := range f.Kinds() {
+			got = append(got, k.String())
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("(-want +got):\n%s", d)
+		}
+	}
+	check(f, "v1/ConfigMap", "example.com/v1/Own")
+	before, kinds := f.Clone(), f.Kinds()
+	own("v1", "a")
+	check(f, "v1/ConfigMap", "example.com/v1/Own")
+	own("v1", "b")
+	own("v2", "a")
+	check(f, "v1/ConfigMap", "example.com/v1/Own", "example.com/v2/Own")
+	own("v2", "b")
+	check(f, "v1/ConfigMap", "example.com/v2/Own")
+	check(before, "v1/ConfigMap", "example.com/v1/Own")
+	if kinds[1].Version != "v1" {
+		t.Error("a list that was returned changed")
+	}
+	if list, err := f.List("example.com", "Own", ""); err != nil || len(list) != 2 || resource.IDOf(list[0]).Name != "a" {
+		t.Errorf("got %v, %v", list, err)
+	}
+}
+
 func TestUserInfoFile(t *testing.T) {
 	f := mustDocuments(t, `
 apiVersion: cli.kyverno.io/v1alpha1

@@ -39,7 +39,7 @@ func (run *run) background(ctx context.Context, resources []*resource.Resource) 
 		if err := w.react(ctx, programs); err != nil {
 			return nil, w.entries, err
 		}
-		if failed(w.entries) && !run.KeepGoing {
+		if w.failed && !run.KeepGoing {
 			break
 		}
 	}
@@ -112,6 +112,7 @@ type world struct {
 	index   map[objectKey]*known
 	kinds   map[resource.Kind][]*known // in the order in which they came
 	entries []report.Entry
+	failed  bool // whether one of entries is about a fault
 
 	trigger event
 	events  []event // of the program that runs
@@ -165,7 +166,7 @@ func (w *world) react(ctx context.Context, programs []policy.Background) error {
 			if err := w.one(ctx, e, p); err != nil {
 				return err
 			}
-			if failed(w.entries) && !w.run.KeepGoing {
+			if w.failed && !w.run.KeepGoing {
 				return nil
 			}
 		}
@@ -216,6 +217,7 @@ func (w *world) one(ctx context.Context, e event, p policy.Background) (err erro
 	}
 	// What admission did to the targets comes after what made them.
 	w.entries = slices.Insert(w.entries, before, entries...)
+	w.failed = w.failed || failed(entries)
 	return nil
 }
 
@@ -390,6 +392,7 @@ func (w *world) store(ctx context.Context, k *known, o resource.Object, in polic
 		k.object = after
 	}
 	w.entries = append(w.entries, entries...)
+	w.failed = w.failed || failed(entries)
 	w.facts.AddObject(k.object)
 	return nil
 }
