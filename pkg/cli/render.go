@@ -102,11 +102,12 @@ func runRender(ctx context.Context, s *streams, o renderOptions, args []string) 
 	if err := readOnce(o.policies, o.facts, o.locks, args); err != nil {
 		return err
 	}
+	manifests := loadAside(args, s.in)
 	p, err := renderPlan(s, o)
 	if err != nil {
 		return err
 	}
-	items, err := load.Files(args, s.in)
+	items, err := manifests()
 	if err != nil {
 		return err
 	}
@@ -140,6 +141,23 @@ func runRender(ctx context.Context, s *streams, o renderOptions, args []string) 
 		return &reportedError{ExitFailed}
 	}
 	return nil
+}
+
+// loadAside begins to read manifests, and returns what waits for them.
+func loadAside(args []string, stdin io.Reader) func() ([]*resource.Resource, error) {
+	type loaded struct {
+		items []*resource.Resource
+		err   error
+	}
+	done := make(chan loaded, 1) // so that nobody need wait
+	go func() {
+		items, err := load.Files(args, stdin)
+		done <- loaded{items, err}
+	}()
+	return func() ([]*resource.Resource, error) {
+		l := <-done
+		return l.items, l.err
+	}
 }
 
 // readOnce refuses lists of files that name standard input twice.
