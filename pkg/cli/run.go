@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/oneloop-dev/oneloop/pkg/builtin"
 	"github.com/oneloop-dev/oneloop/pkg/digest"
@@ -76,7 +77,7 @@ func (p plan) apply(ctx context.Context, s *streams, items []*resource.Resource)
 			s.warn((&policy.Error{Policy: e.Policy, Rule: e.Rule, Resource: e.Resource, At: e.Origin, Err: errors.New(e.Message)}).Error())
 		}
 	}
-	out.Entries = append(entries, out.Entries...)
+	out.Entries = slices.Insert(out.Entries, 0, entries...)
 	return out, err
 }
 

@@ -32,6 +32,9 @@ type Options struct {
 	Inert func(*resource.Resource) bool
 	// KeepGoing applies the rules that follow a failed one.
 	KeepGoing bool
+	// DryRun leaves the resources as they are, and the changes out of the entries:
+	// for who wants to know only what the policies ask for.
+	DryRun bool
 	// ControllerLabels gives generated resources the labels by which a
 	// controller finds them again.
 	ControllerLabels bool
@@ -78,9 +81,7 @@ func Apply(ctx context.Context, resources []*resource.Resource, opts Options) (O
 		}
 		return err
 	})
-	for i := range slots {
-		out.Entries = append(out.Entries, slots[i]...)
-	}
+	out.Entries = slices.Concat(slots...)
 	if err != nil || !background {
 		return out, err
 	}
@@ -198,7 +199,7 @@ func (run *run) admit(ctx context.Context, r *resource.Resource) ([]report.Entry
 	if err != nil {
 		return nil, err
 	}
-	if after != nil {
+	if after != nil && !run.DryRun {
 		return entries, r.Update(after)
 	}
 	return entries, nil
@@ -229,7 +230,9 @@ func (run *run) apply(ctx context.Context, programs []policy.Program, r *resourc
 					entry.Outcome, entry.Message = policy.Failed, err.Error()
 					entry.Err = place(err, p.Policy(), result.Rule, r)
 				} else {
-					entry.Changes = redact(resource.Diff(in.Object, result.Object), in.ID.Kind)
+					if !run.DryRun {
+						entry.Changes = redact(resource.Diff(in.Object, result.Object), in.ID.Kind)
+					}
 					after, in.Object = result.Object, result.Object
 				}
 			}
