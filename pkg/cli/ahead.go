@@ -22,8 +22,10 @@ func (p plan) lookAhead(ctx context.Context, s *streams, set policy.Set, items [
 	rehearse := func(r digest.Resolver) {
 		dry := p
 		dry.digests, dry.keepGoing, dry.encode = r, true, nil
-		items := copies(items)
-		_, _ = pipeline.Apply(ctx, items, dry.options(set, items)) // the real run reports
+		items := copies(items) // background rules still write
+		opts := dry.options(set, items)
+		opts.DryRun = true
+		_, _ = pipeline.Apply(ctx, items, opts) // the real run reports
 	}
 	digest.Ahead(ctx, p.atHand, p.digests, rehearse, func(questions []digest.Question, last bool) {
 		progress := newProgress(s.err, "looking up", len(questions))

@@ -33,7 +33,8 @@ type Options struct {
 	// KeepGoing applies the rules that follow a failed one.
 	KeepGoing bool
 	// DryRun leaves the resources as they are, and the changes out of the entries:
-	// for who wants to know only what the policies ask for.
+	// for who wants to know only what the policies ask for. Background rules then
+	// see what came in, and still write.
 	DryRun bool
 	// ControllerLabels gives generated resources the labels by which a
 	// controller finds them again.

@@ -122,6 +122,31 @@ func TestApplyAttributesChanges(t *testing.T) {
 	}
 }
 
+// A dry run goes on from rule to rule, and leaves everything as it is.
+func TestDryRun(t *testing.T) {
+	rs := parse(t, two)
+	opts := options(
+		toy{"paint", "ConfigMap", set("color", "blue")},
+		toy{"look", "ConfigMap", func(o resource.Object) policy.Result {
+			if o["color"] != "blue" {
+				t.Errorf("the second rule sees the color %v", o["color"])
+			}
+			return policy.Result{Outcome: policy.Passed}
+		}},
+	)
+	opts.DryRun = true
+	out, err := pipeline.Apply(t.Context(), rs, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"paint ConfigMap/a pass", "look ConfigMap/a pass"}, summary(out.Entries)); d != "" {
+		t.Errorf("entries (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff(two, text(t, rs)); d != "" {
+		t.Errorf("text (-want +got):\n%s", d)
+	}
+}
+
 func TestApplyStopsAResourceAtItsFirstFailure(t *testing.T) {
 	for _, tt := range []struct {
 		keepGoing bool
