@@ -158,7 +158,7 @@ func (g *generating) generate(ctx context.Context, s *scope, one *generation) er
 		return err
 	}
 	var pattern spec.GeneratePattern
-	for _, f := range decode.Strict(v, &pattern) {
+	for _, f := range decode.Strict(validText(v), &pattern) {
 		return placedAt(one.path, fmt.Errorf("%s: %s", f.Path, f.Message))
 	}
 	target := resource.ID{Kind: resource.ParseKind(pattern.APIVersion, pattern.Kind), Namespace: pattern.Namespace, Name: pattern.Name}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/oneloop-dev/oneloop/pkg/digest"
 	"github.com/oneloop-dev/oneloop/pkg/expr/jmespath"
@@ -272,12 +273,16 @@ func (p *patch) apply(s *scope, o resource.Object) (resource.Object, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !p.merge.Static() {
+		merge = validText(merge)
+	}
 	operations := p.fixed
 	if !p.parsed {
 		text, err := p.operations.Text(s)
 		if err != nil {
 			return nil, fmt.Errorf("patchesJson6902: %w", err)
 		}
+		text, _ = validText(text).(string)
 		if merge == nil {
 			if operations, err = jsonpatch.Parse(text); err != nil {
 				return nil, fmt.Errorf("patchesJson6902: %w", err)
@@ -303,6 +308,48 @@ func (p *patch) apply(s *scope, o resource.Object) (resource.Object, error) {
 		return o, nil
 	}
 	return out, nil
+}
+
+// validText returns v with U+FFFD for each byte that is not UTF-8, as
+// base64_decode may give: Kyverno passes on what variables gave as JSON, which
+// knows no other text. V, which may be shared, is not modified.
+func validText(v any) any {
+	if isValidText(v) {
+		return v
+	}
+	switch v := v.(type) {
+	case string:
+		return string([]rune(v))
+	case []any:
+		out := make([]any, len(v))
+		for i, e := range v {
+			out[i] = validText(e)
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, e := range v {
+			out[string([]rune(k))] = validText(e)
+		}
+		return out
+	}
+	return v
+}
+
+func isValidText(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return utf8.ValidString(v)
+	case []any:
+		return !slices.ContainsFunc(v, func(e any) bool { return !isValidText(e) })
+	case map[string]any:
+		for k, e := range v {
+			if !utf8.ValidString(k) || !isValidText(e) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // A pinner runs the verifyImages rules of a policy: it writes digests.
