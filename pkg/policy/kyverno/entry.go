@@ -128,9 +128,6 @@ func (c *ruleCompiler) variableEntry(v *spec.Variable, path fieldpath.Path) func
 			if found, err = value.Resolve(s); err != nil {
 				return nil, err
 			}
-			if expression == nil {
-				return found, nil
-			}
 			if found, err = expression.apply(s, found); err == nil {
 				out = found
 			}
