@@ -73,6 +73,7 @@ func TestMatches(t *testing.T) {
 	const namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {app: web}}\n"
 	const pod = "apiVersion: v1\nkind: Pod\nmetadata: {generateName: job-, namespace: shop}\n"
 	const numbers = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: shop, labels: {app: web, size: 1}}\n"
+	const invalid = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: shop, labels: {app: \"w*\"}}\n"
 	tests := []struct {
 		name, rule, object string
 		want               bool
@@ -92,6 +93,7 @@ func TestMatches(t *testing.T) {
 		{"annotation missing", `{match: {any: [{resources: {kinds: [Deployment], annotations: {team/*: bob}}}]}}`, web, false},
 		{"selector", `{match: {any: [{resources: {kinds: [Deployment], selector: {matchLabels: {app: web}}}}]}}`, web, true},
 		{"selector with wildcards", `{match: {any: [{resources: {kinds: [Deployment], selector: {matchLabels: {"a*": "?eb", tier: "*"}}}}]}}`, web, true},
+		{"selector with wildcards and an invalid label", `{match: {any: [{resources: {kinds: [Pod], selector: {matchLabels: {"a*": "?*"}}}}]}}`, invalid, false},
 		{"selector with wildcards missing", `{match: {any: [{resources: {kinds: [Deployment], selector: {matchLabels: {"x*": "*"}}}}]}}`, web, false},
 		{"expressions", `{match: {any: [{resources: {kinds: [Deployment], selector: {matchExpressions: [{key: app, operator: In, values: [api, web]}, {key: x, operator: NotIn, values: [a]}, {key: tier, operator: Exists}, {key: x, operator: DoesNotExist}]}}}]}}`, web, true},
 		{"expression fails", `{match: {any: [{resources: {kinds: [Deployment], selector: {matchExpressions: [{key: app, operator: NotIn, values: [web]}]}}}]}}`, web, false},

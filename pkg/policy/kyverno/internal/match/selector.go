@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/spec"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
@@ -85,7 +86,7 @@ func (s *selector) matchesSome(l labels, only string) verdict {
 		}
 	}
 	for _, p := range s.patterns {
-		if l.hasMatch(p) {
+		if l.has(p, validLabel) {
 			continue
 		}
 		if only == "" || p.key == only {
@@ -143,21 +144,51 @@ func (l labels) get(key string) (string, bool) {
 	return v, ok
 }
 
-// hasMatch reports whether a label matches p.
+// hasMatch reports whether a label or annotation matches p.
 func (l labels) hasMatch(p pair) bool {
+	return l.has(p, func(string, string) bool { return true })
+}
+
+// has reports whether a label matches p and is valid.
+func (l labels) has(p pair, valid func(key, value string) bool) bool {
+	matches := func(k, v string) bool {
+		return wildcard.Match(p.key, k) && wildcard.Match(p.value, v) && valid(k, v)
+	}
 	if !wildcard.In(p.key) {
 		v, ok := l.get(p.key)
-		return ok && wildcard.Match(p.value, v)
+		return ok && wildcard.Match(p.value, v) && valid(p.key, v)
 	}
 	for k, v := range l.texts {
-		if wildcard.Match(p.key, k) && wildcard.Match(p.value, v) {
+		if matches(k, v) {
 			return true
 		}
 	}
 	for k, v := range l.object {
-		if wildcard.Match(p.key, k) && wildcard.Match(p.value, v.(string)) {
+		if matches(k, v.(string)) {
 			return true
 		}
 	}
 	return false
+}
+
+// validLabel reports whether the API server takes a label. Kyverno puts what a
+// pattern matches in its place, and a selector with a label that is invalid, as
+// an earlier rule may write it, selects nothing.
+func validLabel(key, value string) bool {
+	return validLabelText(key[strings.LastIndexByte(key, '/')+1:]) && (value == "" || validLabelText(value))
+}
+
+func validLabelText(s string) bool {
+	letter := func(c byte) bool {
+		return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+	}
+	if s == "" || len(s) > 63 || !letter(s[0]) || !letter(s[len(s)-1]) {
+		return false
+	}
+	for i := range len(s) {
+		if !letter(s[i]) && !strings.ContainsRune("-_.", rune(s[i])) {
+			return false
+		}
+	}
+	return true
 }
