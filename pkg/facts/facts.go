@@ -64,9 +64,9 @@ type Facts struct {
 	subresources  []Subresource
 
 	objects map[objectKey]*entry
-	byKind  map[groupKind][]*entry // in the order in which they were added
-	kinds   []resource.Kind        // of objects, each once; elements never change
-	counts  map[resource.Kind]int  // how many objects are of a kind
+	lists   map[listKey][]*entry  // in the order in which they were added
+	kinds   []resource.Kind       // of objects, each once; elements never change
+	counts  map[resource.Kind]int // how many objects are of a kind
 }
 
 // A Subresource tells the kind of a subresource of another kind, as in
@@ -86,12 +86,17 @@ type APIResource struct {
 
 type objectKey struct{ group, kind, namespace, name string }
 
-type groupKind struct{ group, kind string }
+// A listKey names the objects of a kind that are written with a namespace, or
+// without one, or all of them.
+type listKey struct {
+	group, kind, namespace string
+	all                    bool
+}
 
 // An entry decodes its object when it is first asked for.
 type entry struct {
 	id     resource.ID
-	at     int // among those of its group and kind
+	at     [2]int // in the list of all of its kind, and of its namespace
 	decode func() (resource.Object, error)
 }
 
@@ -102,7 +107,7 @@ func New() *Facts {
 		Request:          Request{Operation: "CREATE"},
 		DefaultNamespace: "default",
 		objects:          map[objectKey]*entry{},
-		byKind:           map[groupKind][]*entry{},
+		lists:            map[listKey][]*entry{},
 		counts:           map[resource.Kind]int{},
 	}
 }
@@ -111,9 +116,9 @@ func New() *Facts {
 func (f *Facts) Clone() *Facts {
 	c := *f
 	c.objects = maps.Clone(f.objects)
-	c.byKind = make(map[groupKind][]*entry, len(f.byKind))
-	for k, entries := range f.byKind {
-		c.byKind[k] = slices.Clone(entries)
+	c.lists = make(map[listKey][]*entry, len(f.lists))
+	for k, list := range f.lists {
+		c.lists[k] = slices.Clone(list)
 	}
 	c.kinds, c.counts = slices.Clone(f.kinds), maps.Clone(f.counts)
 	return &c
@@ -136,15 +141,17 @@ func (f *Facts) AddObject(o resource.Object) {
 
 func (f *Facts) add(id resource.ID, decode func() (resource.Object, error)) {
 	e := &entry{id: id, decode: decode}
-	k, gk := f.key(id), groupKind{id.Kind.Group, id.Kind.Kind}
+	k := f.key(id)
 	old, known := f.objects[k]
 	f.objects[k] = e
-	if known {
-		e.at = old.at
-		f.byKind[gk][e.at] = e
-	} else {
-		e.at = len(f.byKind[gk])
-		f.byKind[gk] = append(f.byKind[gk], e)
+	for i, list := range []listKey{{k.group, k.kind, "", true}, {k.group, k.kind, k.namespace, false}} {
+		if known {
+			e.at[i] = old.at[i]
+			f.lists[list][e.at[i]] = e
+		} else {
+			e.at[i] = len(f.lists[list])
+			f.lists[list] = append(f.lists[list], e)
+		}
 	}
 	if f.counts[id.Kind]++; f.counts[id.Kind] == 1 {
 		f.kinds = append(f.kinds, id.Kind)
@@ -194,8 +201,14 @@ func (f *Facts) Get(id resource.ID) (resource.Object, bool, error) {
 // List returns the objects of a group and kind in the order they were added;
 // namespace "" means all namespaces.
 func (f *Facts) List(group, kind, namespace string) ([]resource.Object, error) {
+	list := f.lists[listKey{group, kind, namespace, namespace == ""}]
+	if namespace != "" && namespace == f.DefaultNamespace {
+		// Objects need not say it.
+		list = slices.Concat(list, f.lists[listKey{group, kind, "", false}])
+		slices.SortFunc(list, func(a, b *entry) int { return a.at[0] - b.at[0] })
+	}
 	var out []resource.Object
-	for _, e := range f.byKind[groupKind{group, kind}] {
+	for _, e := range list {
 		if namespace != "" && f.namespaceOf(e.id) != namespace {
 			continue
 		}

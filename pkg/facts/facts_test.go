@@ -91,14 +91,28 @@ metadata: {name: a, namespace: z}
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: c}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: d, namespace: default}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: e}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: b, namespace: x}
 `)
 	for _, tt := range []struct {
 		namespace string
 		want      []string
 	}{
-		{"", []string{"b", "a", "c"}},
+		{"", []string{"b", "a", "c", "d", "e"}},
+		{"x", []string{"b"}},
 		{"z", []string{"a"}},
-		{"default", []string{"c"}},
+		{"default", []string{"c", "d", "e"}},
+		{"nobody", nil},
 	} {
 		list, err := f.List("", "ConfigMap", tt.namespace)
 		if err != nil {
