@@ -24,6 +24,8 @@ type Collector struct {
 	standIns  map[string]name.Tag       // by digest
 	inspected map[string]name.Reference // by the reference's Name
 	waiting   bool                      // an image was asked about by a stand-in
+
+	signed, unsigned verifications
 }
 
 // Collect returns a Collector in front of next, which has to answer at once: a

@@ -37,6 +37,8 @@ type memoInspector struct {
 	*memo
 	in     Inspector
 	images flights[Image]
+
+	verified flights[struct{}] // by image and attestor
 }
 
 func (m *memoInspector) Inspect(ctx context.Context, ref name.Reference) (Image, error) {

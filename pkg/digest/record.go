@@ -20,6 +20,8 @@ type Source interface {
 type Recorder struct {
 	mu    sync.Mutex
 	found map[string]Answer // by the tag's Name
+
+	verified verifications
 }
 
 // An Answer is what a tag points at.
