@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 )
@@ -204,6 +205,9 @@ func (t *text) resolve(s Scope) (any, error) {
 			return nil, err
 		}
 		value, err := print(v, p.shallow)
+		if err == nil {
+			err = cut(b.String())
+		}
 		if err != nil {
 			return nil, t.unresolved(p.expression.String(), err)
 		}
@@ -232,6 +236,9 @@ func (t *text) substitute(s Scope, value string, left *budget) (any, error) {
 		for _, v := range spans {
 			var source string
 			source, shallow = inside(value[v.start:v.end])
+			if err := cut(value[:v.start]); err != nil {
+				return nil, t.unresolved(source, err)
+			}
 			e, err := t.compile(source)
 			if err != nil {
 				return nil, t.unresolved(source, err)
@@ -260,6 +267,15 @@ func (t *text) substitute(s Scope, value string, left *budget) (any, error) {
 			return unescape(value), nil
 		}
 	}
+}
+
+// cut fails on what no variable may follow: of a character before it Kyverno
+// takes the first byte away, and the rest for a part of the variable.
+func cut(before string) error {
+	if r, n := utf8.DecodeLastRuneInString(before); n > 1 {
+		return fmt.Errorf("Kyverno fails on a variable that follows the character %q at once; put another one between them", r)
+	}
+	return nil
 }
 
 // search evaluates one variable.

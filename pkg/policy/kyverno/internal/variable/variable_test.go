@@ -71,6 +71,10 @@ func TestResolve(t *testing.T) {
 		{"x{{ self }}", errors.New("without end")},
 		{"x{{ twice }}", errors.New("without end")},
 		{"{{ tree }}", errors.New("without end")},
+		// Kyverno cuts the é in two and reads its rest as part of the variable.
+		{"é{{ a }}", errors.New("follows the character 'é' at once")},
+		{"{{ 'é' }}{{ a }}", errors.New("follows the character 'é' at once")},
+		{"é {{ a }}é", "é Aé"},
 		{"{{ none }}", errors.New("variable {{ none }} is not set")},
 		{"{{ none || 'd' }}", "d"},
 		{"{{ {{ braces }} }}", errors.New("variable {{ A }} is not set")},
