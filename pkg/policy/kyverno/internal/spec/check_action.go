@@ -32,10 +32,15 @@ func (c *checker) mutation(r *Rule) {
 		c.selector(tp.Key("selector"), t.Selector)
 		c.unseen(func() { c.conditions(tp.Key("preconditions"), t.Preconditions, false) })
 	}
-	c.labelsAreText(path.Key("patchStrategicMerge"), m.PatchStrategicMerge)
-	// Not those of a nested foreach: there Kyverno takes null, which removes.
+	c.labelsAreText(path.Key("patchStrategicMerge"), m.PatchStrategicMerge, false)
+	// Of foreach, Kyverno looks at the first patch alone; in the others, and in
+	// a nested foreach, it takes null, which removes.
+	first := true
 	for i := range m.ForEach {
-		c.labelsAreText(path.Key("foreach").Index(i).Key("patchStrategicMerge"), m.ForEach[i].PatchStrategicMerge)
+		c.labelsAreText(path.Key("foreach").Index(i).Key("patchStrategicMerge"), m.ForEach[i].PatchStrategicMerge, !first)
+		if _, ok := m.ForEach[i].PatchStrategicMerge.(map[string]any); ok {
+			first = false
+		}
 	}
 	c.forEach(path.Key("foreach"), m.ForEach)
 }
@@ -59,14 +64,14 @@ func (c *checker) forEach(path fieldpath.Path, loops []ForEachMutation) {
 }
 
 // labelsAreText refuses labels and annotations whose values are not text, as a
-// missing pair of quotes makes them.
-func (c *checker) labelsAreText(path fieldpath.Path, patch any) {
+// missing pair of quotes makes them. With null, it takes null.
+func (c *checker) labelsAreText(path fieldpath.Path, patch any, null bool) {
 	for _, field := range []string{"labels", "annotations"} {
 		p := fieldpath.Path{fieldpath.Key("metadata"), fieldpath.Key(field)}
 		v, _ := fieldpath.Get(patch, p)
 		m, _ := v.(map[string]any)
 		for k, v := range m {
-			if _, ok := v.(string); !ok {
+			if _, ok := v.(string); !ok && (v != nil || !null) {
 				c.errorf(path.Key("metadata").Key(field).Key(k), "expected text, found %v; put it in quotes", v)
 			}
 		}

@@ -196,6 +196,8 @@ func TestParseFaults(t *testing.T) {
 		{"two patches", head + rule + "    mutate: {patchStrategicMerge: {}, patchesJson6902: '- {op: remove, path: /a}'}\n", []string{"found patchStrategicMerge and patchesJson6902"}},
 		{"foreach without patch", head + rule + "    mutate: {foreach: [{list: x}]}\n", []string{"spec.rules[0].mutate.foreach[0]: expected exactly one of"}},
 		{"nested foreach with context", head + rule + "    mutate: {foreach: [{list: x, context: [{name: v, variable: {value: 1}}], foreach: [{list: z, patchStrategicMerge: {}}]}]}\n", []string{"only list and order"}},
+		{"label that is null, first foreach", head + rule + "    mutate: {foreach: [{list: l, patchStrategicMerge: {metadata: {labels: {a: null}}}}]}\n", []string{"expected text, found <nil>; put it in quotes"}},
+		{"label that is no text, second foreach", head + rule + "    mutate: {foreach: [{list: l, patchStrategicMerge: {}}, {list: l, patchStrategicMerge: {metadata: {labels: {a: null, b: 1}}}}]}\n", []string{"labels.b: expected text, found 1; put it in quotes"}},
 		{"label that is no text", head + rule + "    mutate: {patchStrategicMerge: {metadata: {labels: {a: 1}}}}\n", []string{"expected text, found 1; put it in quotes"}},
 		{"mutate existing without targets", head + "  mutateExistingOnPolicyUpdate: true\n" + rule + patch, []string{"targets is missing"}},
 		{"generate without name", head + rule + "    generate: {apiVersion: v1, kind: ConfigMap, namespace: a, data: {}}\n", []string{"name is missing"}},
