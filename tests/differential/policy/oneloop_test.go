@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/oneloop-dev/oneloop/pkg/digest"
 	"github.com/oneloop-dev/oneloop/pkg/facts"
@@ -79,7 +80,7 @@ func product(s *sample) ([]step, []error, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		st := step{policy: nameOf(p)}
+		st := step{policy: nameOf(p), moves: strings.Contains(text(p), "move")}
 		for _, e := range out.Entries {
 			if id := e.Policy.ID; id.Name != nameOf(p) || id.Namespace != namespaceOf(p) {
 				continue

@@ -94,6 +94,7 @@ type step struct {
 	policy string
 	rules  []ruleResult
 	object map[string]any // after the policy
+	moves  bool           // whether the policy has operations that move
 }
 
 type ruleResult struct{ name, status, message string }
