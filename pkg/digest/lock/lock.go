@@ -27,9 +27,12 @@ type Lock struct {
 	Kind       string         `json:"kind"`
 	Metadata   map[string]any `json:"metadata,omitempty"`
 	Images     []Entry        `json:"images,omitempty"`
+	// Signatures tells which images were verified, and by whom they are signed.
+	Signatures []Signature `json:"signatures,omitempty"`
 
-	origin  resource.Origin
-	digests map[string]name.Digest // by the tag's Name
+	origin   resource.Origin
+	digests  map[string]name.Digest // by the tag's Name
+	verified map[string]bool        // by Signature.key
 }
 
 // An Entry is one reference and its digest.
@@ -54,7 +57,7 @@ func Parse(r *resource.Resource) (*Lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Lock{origin: r.Origin(), digests: map[string]name.Digest{}}
+	l := &Lock{origin: r.Origin(), digests: map[string]name.Digest{}, verified: map[string]bool{}}
 	var errs []error
 	fault := func(path fieldpath.Path, format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%s: %w", place(r, path), fmt.Errorf(format, args...)))
@@ -90,6 +93,14 @@ func Parse(r *resource.Resource) (*Lock, error) {
 			first[tag.Name()] = i
 		}
 		l.digests[tag.Name()] = d
+	}
+	for i, s := range l.Signatures {
+		at := fieldpath.Path{fieldpath.Key("signatures"), fieldpath.Index(i)}
+		if field, err := s.check(); err != nil {
+			fault(at.Key(field), "%w", err)
+			continue
+		}
+		l.verified[s.key()] = true
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
@@ -150,11 +161,18 @@ func (e Entry) parse() (name.Tag, name.Digest, error) {
 	if err != nil {
 		return name.Tag{}, name.Digest{}, fmt.Errorf("expected an image reference such as ghcr.io/team/app:1.2: %w", err)
 	}
-	hex, ok := strings.CutPrefix(e.Digest, "sha256:")
-	if !ok || len(hex) != 64 || strings.Trim(hex, "0123456789abcdef") != "" {
-		return tag, name.Digest{}, fmt.Errorf("expected sha256: and 64 hexadecimal digits, found %q", e.Digest)
+	if err := checkDigest(e.Digest); err != nil {
+		return tag, name.Digest{}, err
 	}
 	return tag, tag.Context().Digest(e.Digest), nil
+}
+
+func checkDigest(s string) error {
+	hex, ok := strings.CutPrefix(s, "sha256:")
+	if !ok || len(hex) != 64 || strings.Trim(hex, "0123456789abcdef") != "" {
+		return fmt.Errorf("expected sha256: and 64 hexadecimal digits, found %q", s)
+	}
+	return nil
 }
 
 // Resolver answers from the lock alone. A reference that it lacks is an error

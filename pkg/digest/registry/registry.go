@@ -35,9 +35,12 @@ import (
 type Registry struct {
 	o      options
 	puller func() (*remote.Puller, error)
+	remote []remote.Option // of the puller, once there is one
 	// denied has the errors of repositories that may not be read, by name: to log
 	// in again for each of their tags could lock an account.
 	denied sync.Map
+	// signed has the signatures of images, so that one look serves all attestors.
+	signed sync.Map
 }
 
 var (
@@ -149,14 +152,15 @@ func New(opts ...Option) *Registry {
 		if err != nil {
 			return nil, err
 		}
-		return remote.NewPuller(
+		r.remote = []remote.Option{
 			remote.WithAuthFromKeychain(o.keychain),
 			remote.WithTransport(newTransport(guard, o)),
 			remote.WithUserAgent("oneloop"),
 			// The transport repeats requests itself.
 			remote.WithRetryStatusCodes(),
 			remote.WithRetryPredicate(func(error) bool { return false }),
-		)
+		}
+		return remote.NewPuller(r.remote...)
 	})
 	return r
 }
