@@ -273,7 +273,7 @@ func (t *text) substitute(s Scope, value string, left *budget) (any, error) {
 // takes the first byte away, and the rest for a part of the variable.
 func cut(before string) error {
 	if r, n := utf8.DecodeLastRuneInString(before); n > 1 {
-		return fmt.Errorf("Kyverno fails on a variable that follows the character %q at once; put another one between them", r)
+		return fmt.Errorf("a variable follows the character %q at once, on which Kyverno fails; put another character between them", r)
 	}
 	return nil
 }
