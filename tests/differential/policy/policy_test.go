@@ -1,9 +1,17 @@
 // Package differential compares whole policies with Kyverno's own engine, on
-// random policies and resources, and on random variations of real ones.
+// random policies and resources.
 //
-// A longer run than the one that go test makes, and one with real policies:
+// Plain go test compares a fixed number of samples of a fixed seed. A longer run,
+// whose counts of policies, rules, objects, intended and other differences and
+// features are printed at its end:
 //
-//	go test -timeout 0 -campaign 30m -seed 7 -corpus CASES -v
+//	go test -timeout 0 -v -run TestPoliciesEqualKyverno -args -campaign 30m -seed 7
+//	go test -timeout 0 -v -run TestBackgroundEqualsKyverno -args -campaign 10m -seed 7
+//
+// TestPoliciesEqualKyverno compares mutate rules as admission runs them,
+// TestBackgroundEqualsKyverno mutate rules with targets and generate rules as
+// the background controller does. Not compared are verifyImages rules, which ask
+// registries, nor apiCall, globalReference and imageRegistry, which ask others.
 package differential
 
 import (
@@ -24,7 +32,6 @@ import (
 var (
 	campaign = flag.Duration("campaign", 0, "compare for so long instead of a fixed number of samples")
 	seed     = flag.Uint64("seed", 1, "seed of the samples")
-	corpus   = flag.String("corpus", "", "folder of cases with real policies to vary")
 	samples  = flag.Int("samples", 3000, "number of samples")
 	one      = flag.Int("one", -1, "compare this sample alone, and print it")
 	most     = flag.Int("most", 5, "stop after so many differences")
@@ -132,21 +139,6 @@ func TestPoliciesEqualKyverno(t *testing.T) {
 	run(t, func(i int) *sample {
 		g := &generator{Rand: rand.New(rand.NewPCG(*seed, uint64(i)))}
 		return g.effective(g.sample)
-	})
-}
-
-func TestVariedPoliciesEqualKyverno(t *testing.T) {
-	if *corpus == "" {
-		t.Skip("no -corpus: give a folder of cases with real policies")
-	}
-	pool, err := readCorpus(*corpus)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%d cases with %d rules", len(pool.cases), len(pool.rules))
-	run(t, func(i int) *sample {
-		g := &generator{Rand: rand.New(rand.NewPCG(*seed, uint64(i)))}
-		return g.effective(func() *sample { return g.vary(pool) })
 	})
 }
 

@@ -16,6 +16,7 @@ type sample struct {
 	Resource   map[string]any   `json:"resource"`
 	Namespace  map[string]any   `json:"namespaceObject,omitempty"` // of the resource
 	ConfigMaps []map[string]any `json:"configMaps,omitempty"`
+	Others     []map[string]any `json:"others,omitempty"` // that targets or generate rules act on
 	Operation  string           `json:"operation"`
 	User       string           `json:"user,omitempty"`
 	Roles      []string         `json:"roles,omitempty"`
@@ -46,6 +47,9 @@ func (s *sample) String() string {
 		doc(e)
 	}
 	doc(s.Resource)
+	for _, o := range s.Others {
+		doc(o)
+	}
 	if s.Namespace != nil {
 		doc(s.Namespace)
 	}
