@@ -242,6 +242,10 @@ func (c *ruleCompiler) rest(without ...string) *variable.Template {
 	for _, name := range append([]string{"name", "match", "exclude"}, without...) {
 		delete(parts, name)
 	}
+	if mutate, _ := c.rule.Raw["mutate"].(map[string]any); mutate["targets"] != nil {
+		// All targets, for each of them.
+		parts["mutate"] = map[string]any{"targets": mutate["targets"]}
+	}
 	// In these Kyverno substitutes only when it comes to them.
 	if list, ok := parts["verifyImages"].([]any); ok {
 		list = slices.Clone(list)
