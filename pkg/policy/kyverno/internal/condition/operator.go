@@ -13,6 +13,7 @@ import (
 	"github.com/blang/semver/v4"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/pattern"
 	"github.com/oneloop-dev/oneloop/pkg/wildcard"
 )
 
@@ -137,11 +138,19 @@ func compareString(k string, value any) (same, comparable bool) {
 	if !ok {
 		return false, false
 	}
-	if a, err := resource.ParseQuantity(k); err == nil {
-		b, err := resource.ParseQuantity(v)
+	if a, err := parseQuantity(k); err == nil {
+		b, err := parseQuantity(v)
 		return err == nil && a.Equal(b), true
 	}
 	return wildcard.Match(v, k), true
+}
+
+// parseQuantity takes none that it would take minutes to compare.
+func parseQuantity(s string) (resource.Quantity, error) {
+	if pattern.HugeExponent(s) {
+		return resource.Quantity{}, resource.ErrNumeric
+	}
+	return resource.ParseQuantity(s)
 }
 
 // parseDurations reads two durations when at least one of the two is written
@@ -222,8 +231,8 @@ func order(key, value any) (int, bool) {
 			return orderFloats(a.Seconds(), b.Seconds())
 		}
 		if v, ok := value.(string); ok {
-			a, err := resource.ParseQuantity(k)
-			b, err2 := resource.ParseQuantity(v)
+			a, err := parseQuantity(k)
+			b, err2 := parseQuantity(v)
 			if err == nil && err2 == nil {
 				return a.Cmp(b), true
 			}

@@ -268,7 +268,7 @@ func compareDurations(value any, pattern string) (int, bool) {
 // maybeQuantity is false for most of what resource.ParseQuantity refuses, and
 // for numbers that take it minutes to write out. A suffix alone counts as zero.
 func maybeQuantity(s string) bool {
-	if hugeExponent(s) {
+	if HugeExponent(s) {
 		return false
 	}
 	for i := range len(s) {
@@ -280,8 +280,9 @@ func maybeQuantity(s string) bool {
 	return s != ""
 }
 
-// hugeExponent reports whether s has an exponent of five digits or more.
-func hugeExponent(s string) bool {
+// HugeExponent reports whether s has an exponent of five digits or more: as a
+// quantity it takes minutes.
+func HugeExponent(s string) bool {
 	i := strings.LastIndexAny(s, "eE")
 	return i >= 0 && len(strings.TrimLeft(s[i+1:], "+-0")) > 4
 }

@@ -171,7 +171,7 @@ func FuzzMatch(f *testing.F) {
 		if _, err := time.ParseDuration(pattern); err == nil && !maybeDuration(pattern) {
 			t.Errorf("%q is a duration", pattern)
 		}
-		if hugeExponent(pattern) {
+		if HugeExponent(pattern) {
 			return
 		}
 		if _, err := resource.ParseQuantity(pattern); err == nil && !maybeQuantity(pattern) {
