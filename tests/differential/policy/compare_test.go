@@ -61,7 +61,7 @@ var intentions = []intention{
 			return says("beside a nested foreach only list and order are allowed")(err) || says("foreach", "expected exactly one of patchStrategicMerge")(err)
 		}, false},
 	{"label without text", "the API server refuses labels that are no text; Kyverno looks for them in the first patch of foreach alone",
-		says("foreach", "expected text, found"), true},
+		says("foreach", "expected text, found"), false},
 	{"operation without value", "Kyverno refuses it too, but for foreach, where it takes null",
 		says("needs a value"), false},
 }
