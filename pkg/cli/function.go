@@ -229,7 +229,14 @@ func (p plan) writeLock(ctx context.Context) ([]krm.Result, error) {
 		refer(&r, p.lock.ID(), p.lock.Origin())
 		results = append(results, r)
 	}
-	_, err = lock.Write(p.lock, found, nil)
+	if _, err := lock.Write(p.lock, found, nil); err != nil {
+		return results, err
+	}
+	var signed []lock.Signature
+	for _, v := range p.lookedUp.Verified() {
+		signed = append(signed, lock.NewSignature(v))
+	}
+	_, err = lock.WriteSignatures(p.lock, signed, nil)
 	return results, err
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/load"
 	"github.com/oneloop-dev/oneloop/pkg/report"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
+	"github.com/oneloop-dev/oneloop/pkg/signature"
 	"github.com/oneloop-dev/oneloop/pkg/wildcard"
 )
 
@@ -124,6 +125,28 @@ type locking struct {
 	asked map[string]name.Tag
 	at    map[string]string // where a reference stands that the lock lacked
 	errs  []error           // of rules that failed
+
+	signed   map[string]error // by signatureKey: nil where a signature was verified, in the lock or now
+	verified []digest.Verification
+	wanted   map[string]digest.Verification // by signatureKey: the signatures that policies ask for
+}
+
+// signatureKey names a signature as the lock does.
+func signatureKey(s lock.Signature) string { return s.Image + " " + s.Attestor }
+
+// An answers is a Resolver of what is known.
+type answers struct {
+	entries
+	signed map[string]error
+}
+
+// Verify implements digest.Verifier.
+func (a answers) Verify(_ context.Context, image name.Digest, by *signature.Attestor) error {
+	err, ok := a.signed[signatureKey(lock.NewSignature(digest.Verification{Image: image, By: by}))]
+	if !ok {
+		return digest.ErrMissing
+	}
+	return err
 }
 
 // read reads the lock, or makes one.
@@ -154,6 +177,10 @@ func (l *locking) read() error {
 		l.was[digest.Reference(tag)] = e
 	}
 	l.known = maps.Clone(l.was)
+	l.signed, l.wanted = map[string]error{}, map[string]digest.Verification{}
+	for _, s := range parsed.Signatures {
+		l.signed[signatureKey(s)] = nil
+	}
 	return nil
 }
 
@@ -164,14 +191,17 @@ func (l *locking) run(ctx context.Context) error {
 	// A policy may ask for more when it has seen a digest, so that one round
 	// may not be enough.
 	for range 5 {
-		missing, err := l.collect(ctx)
+		missing, unsigned, err := l.collect(ctx)
 		if err != nil {
 			return err
 		}
-		if len(missing) == 0 || l.offline {
+		if len(missing)+len(unsigned) == 0 || l.offline {
 			break
 		}
 		if err := l.lookUp(ctx, missing); err != nil {
+			return err
+		}
+		if err := l.verify(ctx, unsigned); err != nil {
 			return err
 		}
 	}
@@ -207,17 +237,21 @@ func selectsReference(pattern, full, written string) bool {
 	return err == nil && digest.Reference(tag) == full
 }
 
-// collect runs the policies and returns the tags whose digests are not known.
-func (l *locking) collect(ctx context.Context) ([]name.Tag, error) {
-	collector := digest.Collect(entries(l.known))
+// collect runs the policies and returns the tags whose digests are not known, and
+// the signatures.
+func (l *locking) collect(ctx context.Context) ([]name.Tag, []digest.Verification, error) {
+	collector := digest.Collect(answers{l.known, l.signed})
 	p := l.plan
 	p.digests, p.keepGoing = collector, true
 	out, err := p.apply(ctx, &streams{err: io.Discard}, copies(l.items))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, tag := range collector.Asked() {
 		l.asked[digest.Reference(tag)] = tag
+	}
+	for _, v := range collector.Signed() {
+		l.wanted[signatureKey(lock.NewSignature(v))] = v
 	}
 	l.errs = nil
 	for _, e := range out.Entries {
@@ -230,7 +264,54 @@ func (l *locking) collect(ctx context.Context) ([]name.Tag, error) {
 			l.errs = append(l.errs, &policyError{e.Err})
 		}
 	}
-	return collector.Missing(), nil
+	return collector.Missing(), collector.Unsigned(), nil
+}
+
+// verify looks for signatures. That there is none is an answer; what it means is
+// the policies' to say.
+func (l *locking) verify(ctx context.Context, wanted []digest.Verification) error {
+	if len(wanted) == 0 {
+		return nil
+	}
+	var hosts []string
+	for _, v := range wanted {
+		hosts = append(hosts, v.Image.RegistryStr())
+	}
+	ask, err := l.source(hosts)
+	if err != nil {
+		return err
+	}
+	progress := newProgress(l.err, "verifying", len(wanted))
+	errs := make([]error, len(wanted))
+	var group errgroup.Group
+	group.SetLimit(maxRequests)
+	for i, v := range wanted {
+		group.Go(func() error {
+			errs[i] = ask.Verify(ctx, v.Image, v.By)
+			progress.step(digest.InFull(v.Image))
+			return nil
+		})
+	}
+	_ = group.Wait() // the faults are in errs, one for each signature
+	progress.end()
+	for i, v := range wanted {
+		l.signed[signatureKey(lock.NewSignature(v))] = errs[i]
+		if errs[i] == nil {
+			l.verified = append(l.verified, v)
+		}
+	}
+	return nil
+}
+
+// source asks registries at hosts that references name, and their mirrors.
+func (l *locking) source(hosts []string) (*registry.Registry, error) {
+	source := l.digests
+	source.referenced = append(source.referenced, hosts...)
+	for _, mirror := range source.mirrors {
+		host, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(mirror, "https://"), "http://"), "/")
+		source.allow = append(source.allow, host)
+	}
+	return source.registry()
 }
 
 // place takes down where references stand that the lock lacked.
@@ -294,15 +375,11 @@ func (l *locking) ask(ctx context.Context, tags []name.Tag) (map[string]lock.Ent
 	if len(tags) == 0 {
 		return nil, nil
 	}
-	source := l.digests
+	var hosts []string
 	for _, tag := range tags {
-		source.referenced = append(source.referenced, tag.RegistryStr())
+		hosts = append(hosts, tag.RegistryStr())
 	}
-	for _, mirror := range source.mirrors {
-		host, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(mirror, "https://"), "http://"), "/")
-		source.allow = append(source.allow, host)
-	}
-	ask, err := source.registry()
+	ask, err := l.source(hosts)
 	if err != nil {
 		return nil, err
 	}
@@ -353,6 +430,16 @@ func (l *locking) compare(ctx context.Context) error {
 			finding = at + ": " + finding
 		}
 		findings = append(findings, finding)
+	}
+	for _, v := range l.verified {
+		findings = append(findings, fmt.Sprintf("the signature of %s by %s is missing", digest.InFull(v.Image), v.By))
+	}
+	if l.offline {
+		for _, key := range slices.Sorted(maps.Keys(l.wanted)) {
+			if _, ok := l.signed[key]; !ok {
+				findings = append(findings, fmt.Sprintf("no signature of %s by %s is recorded", digest.InFull(l.wanted[key].Image), l.wanted[key].By))
+			}
+		}
 	}
 	if !l.offline {
 		now, err := l.ask(ctx, locked)
@@ -415,7 +502,11 @@ func (l *locking) write() error {
 	if err != nil {
 		return err
 	}
-	if changed || l.isNew {
+	signed, err := l.writeSignatures()
+	if err != nil {
+		return err
+	}
+	if changed || signed || l.isNew {
 		if err := replaceFile(l.file, func(w io.Writer) error { return l.writeDoc(w) }); err != nil {
 			return err
 		}
@@ -434,6 +525,31 @@ func (l *locking) write() error {
 	}
 	fmt.Fprintln(l.err, summary)
 	return nil
+}
+
+// writeSignatures records what was verified, and forgets what is of a digest
+// that a tag moved away from.
+func (l *locking) writeSignatures() (bool, error) {
+	var set []lock.Signature
+	for _, v := range l.verified {
+		s := lock.NewSignature(v)
+		fmt.Fprintf(l.err, "%s: %s is signed by %s\n", l.file, s.Image, s.By)
+		set = append(set, s)
+	}
+	moved := map[string]bool{}
+	for ref, was := range l.was {
+		if now := l.known[ref]; now.Digest != was.Digest {
+			moved[was.Digest] = true
+		}
+	}
+	for _, e := range l.known {
+		delete(moved, e.Digest)
+	}
+	return lock.WriteSignatures(l.doc, set, func(s lock.Signature) bool {
+		_, d, _ := strings.Cut(s.Image, "@")
+		_, wanted := l.wanted[signatureKey(s)]
+		return !wanted && (l.prune || moved[d])
+	})
 }
 
 // writeDoc writes the lock: a new one with a word about what it is.

@@ -358,17 +358,17 @@ type pinner struct{ program }
 // Apply implements policy.Program.
 func (p *pinner) Apply(ctx context.Context, in policy.Input) ([]policy.Result, error) {
 	return p.run(ctx, in, func(req *request, r *rule, o resource.Object) ([]policy.Result, bool) {
-		images, s, results := r.verify(req, o, req.object)
-		if s != nil {
-			results = r.placed(req, r.images.Pin(ctx, o, images, in.Digests))
+		images, w, results := r.verify(req, o, req.object)
+		if w != nil {
+			results = r.placed(req, r.images.Pin(ctx, o, images, *w))
 		}
 		return results, false
 	})
 }
 
-// verify finds the images that concern a rule in o; the scope is nil when the
+// verify finds the images that concern a rule in o; the World is nil when the
 // results say how the rule ended.
-func (r *rule) verify(req *request, current, o resource.Object) ([]image.Field, *scope, []policy.Result) {
+func (r *rule) verify(req *request, current, o resource.Object) ([]image.Field, *verifyimages.World, []policy.Result) {
 	images, err := r.images.Images(req.in.ID.Kind, o)
 	if err != nil {
 		return nil, nil, []policy.Result{r.failed(req, err)}
@@ -380,10 +380,11 @@ func (r *rule) verify(req *request, current, o resource.Object) ([]image.Field, 
 	if s == nil {
 		return nil, nil, []policy.Result{ended}
 	}
-	if _, err := r.rest.Resolve(s); err != nil {
+	resolved, err := r.rest.Resolve(s)
+	if err != nil {
 		return nil, nil, []policy.Result{r.failed(req, err)}
 	}
-	return images, s, nil
+	return images, &verifyimages.World{Digests: req.in.Digests, Facts: req.in.Facts, Resolved: resolved}, nil
 }
 
 // placed puts the place in front of the errors of results.
@@ -391,9 +392,13 @@ func (r *rule) placed(req *request, results []policy.Result) []policy.Result {
 	for i := range results {
 		result := &results[i]
 		var v *verifyimages.Violation
-		if errors.As(result.Err, &v) && !r.enforces(v, req) {
+		switch {
+		case !errors.As(result.Err, &v):
+		case !r.enforces(v, req):
 			// Admission would have let the resource pass.
 			result.Err = nil
+		case errors.Is(result.Err, digest.ErrMissing):
+			result.Outcome = policy.Failed // nobody knows
 		}
 		if result.Err != nil {
 			result.Err = r.error(req, result.Err)
@@ -432,9 +437,9 @@ func (p *checker) Apply(ctx context.Context, in policy.Input) ([]policy.Result, 
 		if !r.images.Checks() {
 			return nil, false
 		}
-		_, s, results := r.verify(req, o, o)
-		if s != nil {
-			results = r.placed(req, r.images.Check(req.in.ID.Kind, o, in.Digests))
+		_, w, results := r.verify(req, o, o)
+		if w != nil {
+			results = r.placed(req, r.images.Check(ctx, req.in.ID.Kind, o, *w))
 		}
 		return results, false
 	})

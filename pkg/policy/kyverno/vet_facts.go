@@ -282,8 +282,11 @@ var operationKey = sync.OnceValue(func() *regexp.Regexp {
 func (v *vetting) images(r *spec.Rule) {
 	for i := range r.VerifyImages {
 		image, at := &r.VerifyImages[i], r.Path.Key("verifyImages").Index(i)
-		if field := verifyimages.Signed(image); field != "" {
-			v.addf(at.Key(field), policy.Unsupported, policy.Fault, "signatures and attestations are not verified at render time: rendering fails on images that this selects; leave it to the cluster")
+		for _, f := range verifyimages.Unsupported(i, image) {
+			v.addf(slices.Concat(r.Path, f.Path), policy.Unsupported, policy.Fault, "%v; rendering fails on images that nobody else here can verify: leave it to the cluster", f.Err)
+		}
+		if field := verifyimages.Asks(image); field != "" && field != "attestations" && !image.MutatesDigest() {
+			v.needs(at.Key(field), nil, true, "needs the signatures of the images that it selects: oneloop lock verifies them and writes it into the lock")
 		}
 		if image.MutatesDigest() {
 			v.needs(at, nil, true, "needs the digests of the images that it pins: write them into the lock with oneloop lock")

@@ -1,7 +1,8 @@
-// Package verifyimages runs the verifyImages rules of Kyverno 1.19 as far as
-// digests go: it pins tags (mutateDigest) and checks what a rule demands
-// (verifyDigest, required). Signatures are not verified: where a rule asks for
-// them the result is an error, and nothing is reported as verified.
+// Package verifyimages runs the verifyImages rules of Kyverno 1.19: it pins tags
+// (mutateDigest) to digests whose signatures it has asked for (attestors), and
+// checks what a rule demands (verifyDigest, required). A tag is resolved once:
+// the digest that is verified is the one that is written. Attestations are not
+// verified: where a rule asks for them the result is an error.
 //
 // Kyverno runs such a rule twice, and so must the caller: Pin of all policies
 // after their mutate rules, then Check of all policies.
@@ -19,11 +20,13 @@ import (
 
 	"github.com/oneloop-dev/oneloop/pkg/digest"
 	"github.com/oneloop-dev/oneloop/pkg/expr/jmespath"
+	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/image"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/spec"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
+	"github.com/oneloop-dev/oneloop/pkg/signature"
 	"github.com/oneloop-dev/oneloop/pkg/wildcard"
 )
 
@@ -43,6 +46,8 @@ type entry struct {
 	required   bool
 	signed     string // the field that asks for signatures; "" for none
 	action     string // failureAction; "" for that of the policy
+	spec       *spec.ImageVerification
+	sets       []set // the attestors; nil when they depend on the resource or on facts
 }
 
 // A Fault is a fault in a rule, with its place below the rule.
@@ -74,6 +79,10 @@ func Compile(rule *spec.Rule) (*Rule, error) {
 			required:   v.IsRequired(),
 			signed:     signed(v),
 			action:     v.FailureAction,
+			spec:       v,
+		}
+		if e.signed != "" && fixed(v) {
+			e.sets = compileSets(i, v, nil)
 		}
 		if len(e.references) == 0 {
 			errs = append(errs, &Fault{at.Index(i).Key("imageReferences"), errors.New(`expected at least one pattern, such as "ghcr.io/team/*"`)})
@@ -124,10 +133,10 @@ func Compile(rule *spec.Rule) (*Rule, error) {
 // signed names the field by which an entry asks for signatures.
 func signed(v *spec.ImageVerification) string {
 	switch {
-	case len(v.Attestors) > 0:
-		return "attestors"
 	case len(v.Attestations) > 0:
 		return "attestations"
+	case len(v.Attestors) > 0:
+		return "attestors"
 	case v.Key != "":
 		return "key"
 	case v.Issuer != "":
@@ -152,11 +161,18 @@ type Violation struct {
 	// FailureAction is the entry's own, Audit or Enforce; "" leaves it to the
 	// policy.
 	FailureAction string
+	// Cause says why a signature could not be verified; else it is nil.
+	Cause error
 }
 
+// Unwrap returns the cause.
+func (v *Violation) Unwrap() error { return v.Cause }
+
 func (v *Violation) Error() string {
-	switch v.Reason {
-	case missingDigest:
+	switch {
+	case v.Cause != nil:
+		return "failed to verify image " + v.Image + ": " + v.Cause.Error()
+	case v.Reason == missingDigest:
 		return v.Reason + " " + v.Image + ": pin it, or set mutateDigest so that the rule does"
 	default:
 		return v.Reason + " " + v.Image + ": the rule has required set and no attestors that verify it"
@@ -196,13 +212,14 @@ func (r *Rule) Images(kind resource.Kind, o resource.Object) ([]image.Field, err
 
 // Pin writes the digests of images, which Images found, into o. It returns one
 // result per image and entry that had something to do: Mutated with the object
-// so far, Passed when another entry pinned it already, Skipped when an entry
-// asks for no signature of it or digests are switched off, and Failed when the
-// digest is not known or a signature is asked for. o is not modified.
+// so far, Passed when it is verified or another entry pinned it already, Skipped
+// when an entry asks for no signature of it or digests are switched off, Denied
+// with a *Violation when it is not signed as an entry demands or nobody knows,
+// and Failed when the digest is not known. o is not modified.
 //
 // As in Kyverno, skipImageReferences spares an image the signature, not the
 // digest, and mutateDigest of one entry pins the images of all.
-func (r *Rule) Pin(ctx context.Context, o resource.Object, images []image.Field, resolver digest.Resolver) []policy.Result {
+func (r *Rule) Pin(ctx context.Context, o resource.Object, images []image.Field, w World) []policy.Result {
 	var results []policy.Result
 	add := func(outcome policy.Outcome, message string, object resource.Object, err error) {
 		results = append(results, policy.Result{Rule: r.name, Outcome: outcome, Message: message, Object: object, Err: err})
@@ -210,21 +227,35 @@ func (r *Rule) Pin(ctx context.Context, o resource.Object, images []image.Field,
 	off := false
 	for i, e := range r.entries {
 		for _, f := range images {
-			if e.signed != "" {
-				if e.demands(f.Full) {
-					err := r.unsupported(i, f)
-					add(policy.Failed, err.Error(), nil, err)
+			message := mutatedDigest
+			if e.demands(f.Full) {
+				if off {
 					continue
 				}
+				err := r.verify(ctx, i, f, w)
+				switch {
+				case errors.Is(err, digest.ErrOff):
+					off = true
+					add(policy.Skipped, switchedOff, nil, nil)
+					continue
+				case err != nil:
+					results = append(results, r.unsigned(e, f, err))
+					continue
+				}
+				message = "verified image signatures for " + f.Full
+			} else if e.signed != "" {
 				add(policy.Skipped, "skipping image reference "+f.Full, nil, nil)
 			}
 			if !e.mutate || f.Digest != "" || off {
+				if message != mutatedDigest {
+					add(policy.Passed, message, nil, nil)
+				}
 				continue
 			}
-			pin, err := resolve(ctx, f, resolver)
+			d, err := resolve(ctx, f, w.Digests)
 			if errors.Is(err, digest.ErrOff) {
 				off = true
-				add(policy.Skipped, "resolving digests is switched off", nil, nil)
+				add(policy.Skipped, switchedOff, nil, nil)
 				continue
 			}
 			if err != nil {
@@ -232,8 +263,9 @@ func (r *Rule) Pin(ctx context.Context, o resource.Object, images []image.Field,
 				add(policy.Failed, err.Error(), nil, err)
 				continue
 			}
+			pin := f.Full + "@" + d.DigestStr()
 			if now, _ := fieldpath.Get(o, f.At); now == pin {
-				add(policy.Passed, mutatedDigest, nil, nil)
+				add(policy.Passed, message, nil, nil)
 				continue
 			}
 			pinned, err := image.Pin(o, f.At, pin)
@@ -242,34 +274,73 @@ func (r *Rule) Pin(ctx context.Context, o resource.Object, images []image.Field,
 				continue
 			}
 			o = pinned
-			add(policy.Mutated, mutatedDigest, o, nil)
+			add(policy.Mutated, message, o, nil)
 		}
 	}
 	return results
 }
 
-// resolve returns the reference in full, with tag and digest.
-func resolve(ctx context.Context, f image.Field, resolver digest.Resolver) (string, error) {
-	tag, err := name.NewTag(f.Full)
+const switchedOff = "resolving digests is switched off"
+
+// resolve returns the image by its digest: its own, or the one its tag has.
+func resolve(ctx context.Context, f image.Field, resolver digest.Resolver) (name.Digest, error) {
+	ref, err := name.ParseReference(f.Full)
 	if err != nil {
-		return "", fmt.Errorf("image reference %q: %w", f.Full, err)
+		return name.Digest{}, fmt.Errorf("image reference %q: %w", f.Full, err)
 	}
-	d, err := resolver.Resolve(ctx, tag)
+	if f.Digest != "" {
+		return ref.Context().Digest(f.Digest), nil
+	}
+	tag, ok := ref.(name.Tag)
+	if !ok {
+		return name.Digest{}, fmt.Errorf("image reference %q: expected a tag", f.Full)
+	}
+	return resolver.Resolve(ctx, tag)
+}
+
+// verify asks for the signatures that an entry demands of an image.
+func (r *Rule) verify(ctx context.Context, i int, f image.Field, w World) error {
+	if e := r.entries[i]; e.signed == "attestations" {
+		return fmt.Errorf("%s asks for attestations of %s, and attestations can't be verified at render time yet: "+
+			"move the entry to a policy of its own that is not rendered, or list the image in skipImageReferences: %w",
+			fieldpath.Path{}.Key("verifyImages").Index(i).Key(e.signed), f.Full, errors.ErrUnsupported)
+	}
+	sets, err := r.sets(i, w)
 	if err != nil {
-		return "", err
+		return err
 	}
-	return f.Full + "@" + d.DigestStr(), nil
+	if len(sets) == 0 {
+		return fmt.Errorf("%s: expected attestors", fieldpath.Path{}.Key("verifyImages").Index(i))
+	}
+	if _, off := w.Digests.(digest.Off); !off {
+		for i := range sets {
+			if err := sets[i].hopeless(); err != nil {
+				return err
+			}
+		}
+	}
+	d, err := resolve(ctx, f, w.Digests)
+	if err != nil {
+		return err
+	}
+	return verify(ctx, sets, d, w.Digests)
+}
+
+// unsigned is the result for an image that is not verified. What can't be
+// verified at all, or could not be found out, is a failure of the rule.
+func (r *Rule) unsigned(e entry, f image.Field, err error) policy.Result {
+	known := errors.Is(err, signature.ErrUnverified) || errors.Is(err, digest.ErrMissing)
+	if !known || errors.Is(err, errors.ErrUnsupported) || errors.Is(err, facts.ErrMissing) {
+		err = &policy.FieldError{Path: f.At, Err: fmt.Errorf("failed to verify image %s: %w", f.Full, err)}
+		return policy.Result{Rule: r.name, Outcome: policy.Failed, Message: err.Error(), Err: err}
+	}
+	v := &Violation{Image: f.Full, Reason: unverified, FailureAction: e.action, Cause: err}
+	return policy.Result{Rule: r.name, Outcome: policy.Denied, Message: v.Error(), Err: &policy.FieldError{Path: f.At, Err: v}}
 }
 
 // demands reports whether the entry asks for a signature of an image.
 func (e entry) demands(full string) bool {
 	return e.signed != "" && wildcard.MatchAny(e.references, full) && !wildcard.MatchAny(e.skip, full)
-}
-
-func (r *Rule) unsupported(entry int, f image.Field) error {
-	at := fieldpath.Path{}.Key("verifyImages").Index(entry).Key(r.entries[entry].signed)
-	return fmt.Errorf("%s asks for a signature of %s, and signatures can't be verified at render time yet: "+
-		"move the entry to a policy of its own that is not rendered, or list the image in skipImageReferences: %w", at, f.Full, errors.ErrUnsupported)
 }
 
 // Checks reports whether Check may have a result at all.
@@ -285,10 +356,9 @@ func (r *Rule) Checks() bool {
 // Check tells whether the images of o, the object after Pin of all policies,
 // have the digests and signatures that the rule demands: one result, Passed,
 // Skipped, or Denied with a *Violation for the first image that lacks
-// something. There is none when no image matches, and none for a rule that
-// asks for signatures of an image: Pin has failed then. What a switched-off
-// resolver left unpinned is not held against a rule that would have pinned it.
-func (r *Rule) Check(kind resource.Kind, o resource.Object, resolver digest.Resolver) []policy.Result {
+// something. There is none when no image matches. What a switched-off resolver
+// left unpinned or unverified is not held against the rule.
+func (r *Rule) Check(ctx context.Context, kind resource.Kind, o resource.Object, w World) []policy.Result {
 	if !r.Checks() {
 		return nil
 	}
@@ -297,7 +367,7 @@ func (r *Rule) Check(kind resource.Kind, o resource.Object, resolver digest.Reso
 		return []policy.Result{{Rule: r.name, Outcome: policy.Failed, Message: err.Error(), Err: err}}
 	}
 	matched := false
-	_, off := resolver.(digest.Off)
+	_, off := w.Digests.(digest.Off)
 	var skipped []string
 	for _, e := range r.entries {
 		for _, g := range groups {
@@ -314,7 +384,9 @@ func (r *Rule) Check(kind resource.Kind, o resource.Object, resolver digest.Reso
 				}
 				switch r.signature(f) {
 				case demanded:
-					return nil
+					if result, ok := r.recheck(ctx, f, w); !ok {
+						return result
+					}
 				case spared:
 					skipped = append(skipped, f.Full)
 				default:
@@ -332,6 +404,32 @@ func (r *Rule) Check(kind resource.Kind, o resource.Object, resolver digest.Reso
 	return []policy.Result{{Rule: r.name, Outcome: policy.Passed, Message: imageVerified}}
 }
 
+// recheck verifies an image again, which Pin may not have seen: what it has seen
+// is known by now. When it is not verified there is one result, or none when
+// signatures are switched off.
+func (r *Rule) recheck(ctx context.Context, f image.Field, w World) ([]policy.Result, bool) {
+	seen := asSeen(f)
+	for i, e := range r.entries {
+		if !e.demands(seen) {
+			continue
+		}
+		if err := r.verify(ctx, i, f, w); errors.Is(err, digest.ErrOff) {
+			return nil, false
+		} else if err != nil {
+			return []policy.Result{r.unsigned(e, f, err)}, false
+		}
+	}
+	return nil, true
+}
+
+// asSeen is the reference that Pin saw, most likely with its tag alone.
+func asSeen(f image.Field) string {
+	if f.Tag != "" {
+		return f.FullWithTag
+	}
+	return f.Full
+}
+
 func (r *Rule) denied(e entry, reason string, f image.Field) []policy.Result {
 	return []policy.Result{{
 		Rule: r.name, Outcome: policy.Denied, Message: reason + " " + f.Full,
@@ -339,21 +437,17 @@ func (r *Rule) denied(e entry, reason string, f image.Field) []policy.Result {
 	}}
 }
 
-type signature int
+type asked int
 
 const (
-	neverAsked signature = iota // no entry asks for signatures
-	spared                      // entries ask for signatures, but not of this image
+	neverAsked asked = iota // no entry asks for signatures
+	spared                  // entries ask for signatures, but not of this image
 	demanded
 )
 
-// signature tells what the rule as a whole asked for when Pin saw the image,
-// most likely with its tag alone.
-func (r *Rule) signature(f image.Field) signature {
-	seen := f.Full
-	if f.Tag != "" {
-		seen = f.FullWithTag
-	}
+// signature tells what the rule as a whole asked for when Pin saw the image.
+func (r *Rule) signature(f image.Field) asked {
+	seen := asSeen(f)
 	is := neverAsked
 	for _, e := range r.entries {
 		switch {

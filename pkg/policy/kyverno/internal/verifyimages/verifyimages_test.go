@@ -210,7 +210,7 @@ func TestRule(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			results := r.Pin(t.Context(), before, found, lock)
+			results := r.Pin(t.Context(), before, found, verifyimages.World{Digests: lock})
 			if diff := cmp.Diff(object(t, text), before); diff != "" {
 				t.Errorf("Pin modified its input (-want +got):\n%s", diff)
 			}
@@ -229,7 +229,7 @@ func TestRule(t *testing.T) {
 			if diff := cmp.Diff(test.pin, describe(results)); diff != "" {
 				t.Errorf("results of Pin (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(test.check, describe(r.Check(kind, after, lock))); diff != "" {
+			if diff := cmp.Diff(test.check, describe(r.Check(t.Context(), kind, after, verifyimages.World{Digests: lock}))); diff != "" {
 				t.Errorf("results of Check (-want +got):\n%s", diff)
 			}
 			// A second run writes nothing.
@@ -237,7 +237,7 @@ func TestRule(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, result := range r.Pin(t.Context(), after, found, locked{}) {
+			for _, result := range r.Pin(t.Context(), after, found, verifyimages.World{Digests: locked{}}) {
 				if result.Outcome != policy.Skipped {
 					t.Errorf("second Pin: %+v", result)
 				}
@@ -253,9 +253,9 @@ func TestRulesOfOnePolicy(t *testing.T) {
 	kind, before := resource.Kind{Kind: "Pod"}, object(t, pod)
 	a, _ := first.Images(kind, before)
 	b, _ := second.Images(kind, before)
-	results := first.Pin(t.Context(), before, a, lock)
+	results := first.Pin(t.Context(), before, a, verifyimages.World{Digests: lock})
 	after := results[len(results)-1].Object
-	got := second.Pin(t.Context(), after, b, lock)
+	got := second.Pin(t.Context(), after, b, verifyimages.World{Digests: lock})
 	if len(got) != 3 || got[0].Outcome != policy.Passed || got[1].Outcome != policy.Passed || got[2].Outcome != policy.Mutated {
 		t.Errorf("results of the second rule: %+v, want two that find their digest and one that writes it", got)
 	}
@@ -266,9 +266,11 @@ func TestSignaturesAreUnsupported(t *testing.T) {
 		field string
 		ask   func(*spec.ImageVerification)
 	}{
-		{"verifyImages[0].attestors", attest},
+		{"verifyImages[0].attestors", func(v *spec.ImageVerification) {
+			v.Attestors = []spec.AttestorSet{{Entries: []spec.Attestor{{Keys: &spec.StaticKeyAttestor{KMS: "awskms:///alias/key"}}}}}
+		}},
 		{"verifyImages[0].attestations", func(v *spec.ImageVerification) { v.Attestations = []spec.Attestation{{Type: "x"}} }},
-		{"verifyImages[0].key", func(v *spec.ImageVerification) { v.Key = "k" }},
+		{"verifyImages[0].key", func(v *spec.ImageVerification) { v.Key = "awskms:///alias/key" }},
 		{"verifyImages[0].issuer", func(v *spec.ImageVerification) { v.Issuer = "i" }},
 		{"verifyImages[0].annotations", func(v *spec.ImageVerification) { v.Image, v.Annotations = "*", map[string]string{"a": "b"} }},
 	}
@@ -280,7 +282,7 @@ func TestSignaturesAreUnsupported(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			results := r.Pin(t.Context(), o, found, lock)
+			results := r.Pin(t.Context(), o, found, verifyimages.World{Digests: lock})
 			if len(results) == 0 {
 				t.Fatal("no result")
 			}
@@ -293,11 +295,11 @@ func TestSignaturesAreUnsupported(t *testing.T) {
 				}
 			}
 			// Nothing is ever said to be verified, also not with a digest.
-			if got := r.Check(kind, o, lock); len(got) > 0 && got[0].Outcome == policy.Passed {
+			if got := r.Check(t.Context(), kind, o, verifyimages.World{Digests: lock}); len(got) > 0 && got[0].Outcome == policy.Passed {
 				t.Errorf("Check: %+v", got)
 			}
 			pinned := object(t, `{"spec": {"containers": [{"name": "a", "image": "`+app+`@`+sha("1")+`"}]}}`)
-			if got := r.Check(kind, pinned, lock); len(got) > 0 && got[0].Outcome == policy.Passed {
+			if got := r.Check(t.Context(), kind, pinned, verifyimages.World{Digests: lock}); len(got) > 0 && got[0].Outcome == policy.Passed {
 				t.Errorf("Check of a pinned image: %+v", got)
 			}
 		})
@@ -308,7 +310,7 @@ func TestMissingDigest(t *testing.T) {
 	r := compile(t, spec.Rule{VerifyImages: []spec.ImageVerification{refs("*")}})
 	o := object(t, `{"spec": {"containers": [{"name": "a", "image": "r.io/team/app:v9"}, {"name": "b", "image": "`+app+`"}]}}`)
 	found, _ := r.Images(resource.Kind{Kind: "Pod"}, o)
-	results := r.Pin(t.Context(), o, found, lock)
+	results := r.Pin(t.Context(), o, found, verifyimages.World{Digests: lock})
 	if len(results) != 2 || results[0].Outcome != policy.Failed || results[1].Outcome != policy.Mutated {
 		t.Fatalf("results: %+v", results)
 	}
@@ -321,15 +323,15 @@ func TestSwitchedOff(t *testing.T) {
 	r := compile(t, spec.Rule{VerifyImages: []spec.ImageVerification{refs("*")}})
 	kind, o := resource.Kind{Kind: "Pod"}, object(t, pod)
 	found, _ := r.Images(kind, o)
-	results := r.Pin(t.Context(), o, found, digest.Off{})
+	results := r.Pin(t.Context(), o, found, verifyimages.World{Digests: digest.Off{}})
 	if diff := cmp.Diff([]string{"skip resolving digests is switched off"}, describe(results)); diff != "" {
 		t.Errorf("Pin (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"pass image verified"}, describe(r.Check(kind, o, digest.Off{}))); diff != "" {
+	if diff := cmp.Diff([]string{"pass image verified"}, describe(r.Check(t.Context(), kind, o, verifyimages.World{Digests: digest.Off{}}))); diff != "" {
 		t.Errorf("Check holds against the rule what was switched off (-want +got):\n%s", diff)
 	}
 	strict := compile(t, spec.Rule{VerifyImages: []spec.ImageVerification{with(refs("*"), noMutate)}})
-	if got := strict.Check(kind, o, digest.Off{}); len(got) != 1 || got[0].Outcome != policy.Denied {
+	if got := strict.Check(t.Context(), kind, o, verifyimages.World{Digests: digest.Off{}}); len(got) != 1 || got[0].Outcome != policy.Denied {
 		t.Errorf("a rule that only verifies: %+v, want Denied", got)
 	}
 }
@@ -338,7 +340,7 @@ func TestViolation(t *testing.T) {
 	r := compile(t, spec.Rule{VerifyImages: []spec.ImageVerification{with(refs("*"), func(v *spec.ImageVerification) {
 		v.MutateDigest, v.FailureAction = no, "Audit"
 	})}})
-	got := r.Check(resource.Kind{Kind: "Pod"}, object(t, pod), lock)
+	got := r.Check(t.Context(), resource.Kind{Kind: "Pod"}, object(t, pod), verifyimages.World{Digests: lock})
 	var v *verifyimages.Violation
 	if len(got) != 1 || !errors.As(got[0].Err, &v) || v.FailureAction != "Audit" || v.Image != side {
 		t.Errorf("results: %+v, want one with a Violation of %s", got, side)
@@ -358,14 +360,14 @@ func TestImageExtractors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	results := r.Pin(t.Context(), o, found, lock)
+	results := r.Pin(t.Context(), o, found, verifyimages.World{Digests: lock})
 	if len(results) != 1 || results[0].Outcome != policy.Mutated {
 		t.Fatalf("results: %+v", results)
 	}
 	if diff := cmp.Diff([]string{app + "@" + sha("1")}, images(results[0].Object)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"pass image verified"}, describe(r.Check(kind, results[0].Object, lock))); diff != "" {
+	if diff := cmp.Diff([]string{"pass image verified"}, describe(r.Check(t.Context(), kind, results[0].Object, verifyimages.World{Digests: lock}))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	// Kinds without an extractor of their own keep the usual ones.
@@ -386,7 +388,7 @@ func TestExtractorWithJMESPath(t *testing.T) {
 		"docker://" + app:                  "fail missing digest for " + app,
 		"docker://" + app + "@" + sha("1"): "pass image verified",
 	} {
-		got := describe(r.Check(kind, resource.Object{"spec": map[string]any{"uri": uri}}, lock))
+		got := describe(r.Check(t.Context(), kind, resource.Object{"spec": map[string]any{"uri": uri}}, verifyimages.World{Digests: lock}))
 		if diff := cmp.Diff([]string{want}, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", uri, diff)
 		}
@@ -399,7 +401,7 @@ func TestBadImage(t *testing.T) {
 	if _, err := r.Images(resource.Kind{Kind: "Pod"}, o); err == nil || !strings.Contains(err.Error(), "spec.containers[0].image") {
 		t.Errorf("Images: %v", err)
 	}
-	if got := r.Check(resource.Kind{Kind: "Pod"}, o, lock); len(got) != 1 || got[0].Outcome != policy.Failed {
+	if got := r.Check(t.Context(), resource.Kind{Kind: "Pod"}, o, verifyimages.World{Digests: lock}); len(got) != 1 || got[0].Outcome != policy.Failed {
 		t.Errorf("Check: %+v", got)
 	}
 }
@@ -448,8 +450,8 @@ func BenchmarkRule(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		results := r.Pin(b.Context(), o, found, lock)
-		if len(r.Check(kind, results[len(results)-1].Object, lock)) != 1 {
+		results := r.Pin(b.Context(), o, found, verifyimages.World{Digests: lock})
+		if len(r.Check(b.Context(), kind, results[len(results)-1].Object, verifyimages.World{Digests: lock})) != 1 {
 			b.Fatal("no result")
 		}
 	}
