@@ -32,7 +32,7 @@ import (
 var (
 	campaign = flag.Duration("campaign", 0, "compare for so long instead of a fixed number of samples")
 	seed     = flag.Uint64("seed", 1, "seed of the samples")
-	samples  = flag.Int("samples", 3000, "number of samples")
+	samples  = flag.Int("samples", 1200, "number of samples")
 	one      = flag.Int("one", -1, "compare this sample alone, and print it")
 	most     = flag.Int("most", 5, "stop after so many differences")
 )
