@@ -80,6 +80,8 @@ func TestScript(t *testing.T) {
 			"faulty":       startFaulty,
 			"expand":       expand,
 			"movetag":      moveTag,
+			"newkey":       newKeys,
+			"sign":         sign,
 		},
 	})
 }
