@@ -9,8 +9,9 @@
 //
 //	mutate        patchStrategicMerge, patchesJson6902 and foreach are evaluated
 //	verifyImages  tags are pinned (mutateDigest) and digests demanded
-//	              (verifyDigest, required); a signature that is asked for is an
-//	              error, because it can't be verified yet
+//	              (verifyDigest, required); attestors are verified when they
+//	              are keys or certificates, and an error when they are not, as
+//	              are attestations
 //	validate      changes no manifest: a notice says that it is not evaluated
 //	generate      data, clone, cloneList and foreach
 //	mutate with targets
