@@ -64,18 +64,18 @@ func compile(docs []*resource.Resource) (policy.Set, error) {
 				continue
 			}
 			if len(compiled.mutations) > 0 {
-				set.Programs = append(set.Programs, &mutator{program{policy: p, rules: compiled.mutations}})
+				set.Programs = append(set.Programs, &mutator{program{policy: p, conditions: compiled.conditions, rules: compiled.mutations}})
 			}
 			if len(compiled.existing) > 0 {
-				set.MutateExisting = append(set.MutateExisting, &targetMutator{program{policy: p, rules: compiled.existing}})
+				set.MutateExisting = append(set.MutateExisting, &targetMutator{program{policy: p, conditions: compiled.conditions, rules: compiled.existing}})
 			}
 			if len(compiled.generations) > 0 {
-				set.Generate = append(set.Generate, &generator{program{policy: p, rules: compiled.generations}})
+				set.Generate = append(set.Generate, &generator{program{policy: p, conditions: compiled.conditions, rules: compiled.generations}})
 			}
 			if len(compiled.images) > 0 {
-				pins = append(pins, &pinner{program{policy: p, rules: compiled.images}})
+				pins = append(pins, &pinner{program{policy: p, conditions: compiled.conditions, rules: compiled.images}})
 				if slices.ContainsFunc(compiled.images, func(r *rule) bool { return r.images.Checks() }) {
-					set.Checks = append(set.Checks, &checker{program{policy: p, rules: compiled.images}})
+					set.Checks = append(set.Checks, &checker{program{policy: p, conditions: compiled.conditions, rules: compiled.images}})
 				}
 			}
 			if n := compiled.validations; n > 0 {
@@ -98,6 +98,7 @@ func validateNotice(rules int) string {
 type compiledPolicy struct {
 	mutations, images, existing, generations []*rule
 	validations                              int
+	conditions                               *matchConditions
 }
 
 // compilePolicy returns nil when the policy has faults. Rules that cannot be
@@ -113,9 +114,8 @@ func compilePolicy(p *spec.Policy, exceptions []*exception) (*compiledPolicy, er
 			out.validations++
 		}
 	}
-	if w := p.Spec.WebhookConfiguration; w != nil && len(w.MatchConditions) > 0 && out.validations < len(p.Spec.Rules) {
-		at := fieldpath.Path{}.Key("spec").Key("webhookConfiguration").Key("matchConditions")
-		return nil, p.Error("", at, fmt.Errorf("CEL match conditions of a policy are not evaluated at render time yet, so none of its rules runs; write them as preconditions: %w", errors.ErrUnsupported))
+	if out.conditions, err = compileMatchConditions(p); err != nil {
+		return nil, err
 	}
 	var faults []error
 	broken := false

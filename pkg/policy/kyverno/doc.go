@@ -47,6 +47,11 @@
 // the annotation pod-policies.kyverno.io/autogen-controllers says otherwise;
 // the copies are named autogen-RULE and autogen-cronjob-RULE.
 //
+// The match conditions of webhookConfiguration decide about the policy as a
+// whole, once a rule of it matches. They are CEL, evaluated as by the API server
+// before it calls the webhook; with failurePolicy: Ignore an error in them lets
+// the resource pass.
+//
 // # Results
 //
 //	pass   the rule changed the resource, or images are as demanded

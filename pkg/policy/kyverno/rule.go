@@ -47,8 +47,9 @@ type rule struct {
 
 // A program runs the rules of one kind of one policy.
 type program struct {
-	policy *spec.Policy
-	rules  []*rule
+	policy     *spec.Policy
+	conditions *matchConditions // nil: none
+	rules      []*rule
 }
 
 // Policy implements policy.Program.
@@ -72,7 +73,7 @@ func (p *program) run(ctx context.Context, in policy.Input, do func(*request, *r
 		in.Requested = nil
 	}
 	req := newRequest(ctx, in, p.policy)
-	shown := false
+	shown, called := false, false
 	current := in.Object
 	var all []policy.Result
 	for _, r := range p.rules {
@@ -83,6 +84,14 @@ func (p *program) run(ctx context.Context, in policy.Input, do func(*request, *r
 		}
 		if !matched {
 			continue
+		}
+		if p.conditions != nil && !called {
+			if called, err = p.conditions.hold(req, current); err != nil {
+				return append(all, r.failed(req, err)), nil
+			}
+			if !called {
+				return nil, nil
+			}
 		}
 		if !shown {
 			current, shown = req.show(current), true
