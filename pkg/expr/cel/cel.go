@@ -64,7 +64,7 @@ type Program struct {
 	program cel.Program
 }
 
-// Bool, for Compile, is the type of conditions.
+// Bool is the type of conditions, for Compile.
 var Bool = cel.BoolType
 
 // Compile compiles an expression whose result has the given type. The error is
@@ -118,11 +118,11 @@ func (p *Program) Eval(ctx context.Context, v Variables, b *Budget) (ref.Val, er
 		}
 		return nil, fmt.Errorf("expression '%s' resulted in error: %w", p.source, err)
 	}
-	if cost := *details.ActualCost(); cost > math.MaxInt64 || int64(cost) > b.rest {
+	cost := *details.ActualCost()
+	if cost > math.MaxInt64 || int64(cost) > b.rest {
 		return nil, fmt.Errorf("expression '%s': %w is used up", p.source, ErrBudget)
-	} else {
-		b.rest -= int64(cost)
 	}
+	b.rest -= int64(cost)
 	if err != nil {
 		return nil, fmt.Errorf("expression '%s' resulted in error: %w", p.source, err)
 	}
