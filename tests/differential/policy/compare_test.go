@@ -51,7 +51,9 @@ var intentions = []intention{
 	{"no number", "a result that JSON can't express is an error at once; Kyverno fails when it writes it, if it does",
 		says("which is not a number"), false},
 	{"malformed expression", "it is refused when the policy is read; Kyverno fails each object that comes to it",
-		says("JMESPath expression", "offset"), true},
+		func(err error) bool {
+			return says("JMESPath expression", "offset")(err) || says("the expression is empty")(err)
+		}, true},
 	{"malformed patch", "it is refused when the policy is read; Kyverno fails each object that comes to it",
 		says("patchesJson6902", "patch is not"), true},
 	{"key twice", "whether k or +(k) wins depends on the order in which Kyverno walks a map",

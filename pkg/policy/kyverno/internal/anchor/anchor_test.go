@@ -158,6 +158,8 @@ func TestApplyErrors(t *testing.T) {
 		{"{spec: {containers: [{name: c}]}}", "{spec: {containers: [{(name): a, x: 1}, {(name): b, x: 1}]}}",
 			"spec.containers[1]: the patch has several elements with anchors, or empty ones, in one list, which makes Kyverno 1.19 crash; write one rule for each of them"},
 		{"{spec: {}}", "{spec: {x: {+(a): 1, a: 2}}}", "spec.x.a: the patch sets the field twice, with an anchor and without; remove one of them"},
+		{"{spec: {containers: [{name: a}, {name: b}]}}", "{spec: {containers: [{+(x): '1', x: false}, {}]}}",
+			"spec.containers[1].x: the patch sets the field twice, with an anchor and without; remove one of them"},
 		{"{spec: {a: 1}}", "{spec: {' (a)': 1}}", `spec.(a): there is space around the anchor; remove it`},
 	}
 	for _, test := range tests {

@@ -250,6 +250,9 @@ func (n *node) plain(object any) (any, error) {
 		return out, nil
 	case sequence:
 		o, _ := object.([]any)
+		if slices.ContainsFunc(n.elems, func(e *node) bool { return e.kind == mapping && e.get("name") == nil }) {
+			o = nil // elements are not merged by name then
+		}
 		out := make([]any, len(n.elems))
 		for i, e := range n.elems {
 			v, err := e.plain(named(o, e))
