@@ -90,6 +90,7 @@ func (p plan) options(set policy.Set, items []*resource.Resource) pipeline.Optio
 		Digests:          p.digests,
 		Now:              p.facts.Now,
 		Inert:            func(r *resource.Resource) bool { return inert(r) || p.config != nil && p.config(r) },
+		WarnUnsupported:  p.warnUnsupported,
 		KeepGoing:        p.keepGoing,
 		ControllerLabels: p.controllerLabels,
 		Encode:           p.encode,

@@ -201,13 +201,7 @@ func (w *world) one(ctx context.Context, e event, p policy.Background) (err erro
 	}
 	var entries []report.Entry
 	for _, result := range results {
-		entry := report.Entry{
-			Policy: p.Policy(), Rule: result.Rule, Resource: in.ID, Origin: e.resource.Origin(),
-			Outcome: result.Outcome, Message: result.Message,
-		}
-		if result.Err != nil {
-			entry.Err = place(result.Err, p.Policy(), result.Rule, e.resource)
-		}
+		entry := w.run.entry(p.Policy(), result, e.resource)
 		for _, t := range result.Targets {
 			if entryTarget, ok := w.target(t); ok {
 				entry.Targets = append(entry.Targets, entryTarget)

@@ -30,6 +30,9 @@ type Options struct {
 	// Inert resources pass through and are never matched: policies, function
 	// configs, local configuration. Nil: none.
 	Inert func(*resource.Resource) bool
+	// WarnUnsupported turns the failure of a rule that can't be evaluated at
+	// render time, which shows when it is applied, into a notice.
+	WarnUnsupported bool
 	// KeepGoing applies the rules that follow a failed one.
 	KeepGoing bool
 	// DryRun leaves the resources as they are, and the changes out of the entries:
@@ -219,13 +222,7 @@ func (run *run) apply(ctx context.Context, programs []policy.Program, r *resourc
 			return nil, nil, err
 		}
 		for _, result := range results {
-			entry := report.Entry{
-				Policy: p.Policy(), Rule: result.Rule, Resource: in.ID, Origin: r.Origin(),
-				Outcome: result.Outcome, Message: result.Message, Err: result.Err,
-			}
-			if result.Err != nil {
-				entry.Err = place(result.Err, p.Policy(), result.Rule, r)
-			}
+			entry := run.entry(p.Policy(), result, r)
 			if result.Outcome == policy.Mutated {
 				if err := sameIdentity(in.Object, result.Object); err != nil {
 					entry.Outcome, entry.Message = policy.Failed, err.Error()
@@ -245,6 +242,22 @@ func (run *run) apply(ctx context.Context, programs []policy.Program, r *resourc
 		}
 	}
 	return after, entries, nil
+}
+
+// entry reports a result about r.
+func (run *run) entry(ref policy.Ref, result policy.Result, r *resource.Resource) report.Entry {
+	entry := report.Entry{
+		Policy: ref, Rule: result.Rule, Resource: r.ID(), Origin: r.Origin(),
+		Outcome: result.Outcome, Message: result.Message,
+	}
+	switch {
+	case result.Err == nil:
+	case run.WarnUnsupported && errors.Is(result.Err, errors.ErrUnsupported):
+		entry.Outcome = policy.Noticed
+	default:
+		entry.Err = place(result.Err, ref, result.Rule, r)
+	}
+	return entry
 }
 
 // place says in an error of a rule where the resource, or the field that the

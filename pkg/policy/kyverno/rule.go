@@ -233,8 +233,9 @@ func (m *mutator) Apply(ctx context.Context, in policy.Input) ([]policy.Result, 
 			return []policy.Result{ended}, false
 		}
 		result := r.mutate(req, s, o)
-		// Kyverno goes on with an empty object, to which no rule applies.
-		return []policy.Result{result}, result.Outcome == policy.Failed
+		// Kyverno goes on with an empty object, to which no rule applies. Nobody
+		// can tell whether it would have failed where only we do.
+		return []policy.Result{result}, result.Outcome == policy.Failed && !errors.Is(result.Err, errors.ErrUnsupported)
 	})
 }
 
