@@ -18,6 +18,7 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/load"
 	"github.com/oneloop-dev/oneloop/pkg/pipeline"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
+	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno"
 	"github.com/oneloop-dev/oneloop/pkg/policy/pinimages"
 	"github.com/oneloop-dev/oneloop/pkg/report"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
@@ -158,6 +159,9 @@ func functionPlan(spec *config.Spec, policies []*resource.Resource, root string,
 		policies, errs = append(policies, all), append(errs, err)
 	}
 	errs = append(errs, known.AddDocuments(files(spec.ClusterFacts.Files)), known.Declare(spec.ClusterFacts))
+	if spec.DefaultResourceFilters {
+		errs = append(errs, known.Declare(facts.Spec{ResourceFilters: kyverno.DefaultResourceFilters}))
+	}
 	var locks []*resource.Resource
 	if spec.Images.LockFile != "" {
 		locks = files([]string{spec.Images.LockFile})

@@ -18,6 +18,7 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/config"
 	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/load"
+	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno"
 	"github.com/oneloop-dev/oneloop/pkg/policy/pinimages"
 	"github.com/oneloop-dev/oneloop/pkg/report"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
@@ -33,6 +34,7 @@ type renderOptions struct {
 	keepGoing     bool
 
 	controllerLabels bool
+	defaultFilters   bool
 	reports          []string
 	output           string
 	now              string
@@ -69,6 +71,7 @@ nothing else. When a rule fails, nothing is printed, unless --keep-going.`,
 func (o *renderOptions) inputFlags(f *pflag.FlagSet) {
 	f.StringArrayVarP(&o.policies, "policy", "p", nil, "file, folder or glob of policies, or - (repeatable)")
 	o.worldFlags(f)
+	f.BoolVar(&o.defaultFilters, "default-resource-filters", false, "leave alone what a default install of Kyverno never sees, such as kube-system")
 	f.BoolVar(&o.controllerLabels, "controller-labels", false, "give generated resources the labels by which Kyverno finds them again")
 	f.StringArrayVar(&o.reports, "report", nil, "write a report, as FORMAT=FILE; formats: "+formatNames()+" (repeatable)")
 }
@@ -190,6 +193,9 @@ func renderPlan(s *streams, o renderOptions) (plan, error) {
 		errs = append(errs, err, known.AddDocuments(docs))
 	}
 	errs = append(errs, known.Declare(facts.Spec{Now: o.now}))
+	if o.defaultFilters {
+		errs = append(errs, known.Declare(facts.Spec{ResourceFilters: kyverno.DefaultResourceFilters}))
+	}
 	var locks []*resource.Resource
 	if len(o.locks) > 0 {
 		locks, err = load.Files(o.locks, s.in)

@@ -46,6 +46,9 @@ type Spec struct {
 	// ControllerLabels gives generated resources the labels by which Kyverno's
 	// controllers find them again.
 	ControllerLabels bool `json:"controllerLabels,omitempty"`
+	// DefaultResourceFilters leaves alone what a default install of Kyverno
+	// never sees.
+	DefaultResourceFilters bool `json:"defaultResourceFilters,omitempty"`
 	// OnUnsupported is Error (the default) or Warn: what to do about a rule
 	// that can't be evaluated at render time.
 	OnUnsupported string `json:"onUnsupported,omitempty"`
@@ -145,6 +148,9 @@ func (s *Spec) check() []decode.Fault {
 	oneOf(fieldpath.Path{fieldpath.Key("mode")}, s.Mode, "Transform", "Validate")
 	oneOf(fieldpath.Path{fieldpath.Key("images"), fieldpath.Key("mode")}, s.Images.Mode, Modes...)
 	oneOf(fieldpath.Path{fieldpath.Key("onUnsupported")}, s.OnUnsupported, "Error", "Warn")
+	for _, f := range s.ClusterFacts.Faults() {
+		out = append(out, decode.Fault{Path: append(fieldpath.Path{fieldpath.Key("clusterFacts")}, f.Path...), Message: f.Message})
+	}
 	oneOf(fieldpath.Path{fieldpath.Key("results")}, s.Results, "Changes", "Failures", "None")
 	return out
 }

@@ -51,6 +51,7 @@ type Facts struct {
 	Request           Request
 	DefaultNamespace  string // how policies see namespaced items that name none
 	KubernetesVersion string
+	ResourceFilters   []string // of Kyverno's configuration: what it never sees
 	// Complete says that nothing exists but what is known, as in a test suite: a
 	// kind without objects has none.
 	Complete bool

@@ -272,8 +272,12 @@ policies:
 func TestFaultsNameThePlace(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"unknown field", "apiVersion: cli.kyverno.io/v1alpha1\nkind: Values\nglobalVals: {}\n", "facts.yaml:3"},
-		{"operation", "apiVersion: oneloop.dev/v1alpha1\nkind: ClusterFacts\nmetadata: {name: f}\nspec: {operation: PATCH}\n", "expected CREATE, UPDATE, DELETE or CONNECT"},
-		{"time", "apiVersion: oneloop.dev/v1alpha1\nkind: ClusterFacts\nmetadata: {name: f}\nspec: {now: noon}\n", "expected a time such as"},
+		{"operation", "apiVersion: oneloop.dev/v1alpha1\nkind: ClusterFacts\nmetadata: {name: f}\nspec: {operation: PATCH}\n", "facts.yaml:4: ClusterFacts/f at spec.operation: expected CREATE, UPDATE, DELETE or CONNECT"},
+		{"time", "apiVersion: oneloop.dev/v1alpha1\nkind: ClusterFacts\nmetadata: {name: f}\nspec: {now: noon}\n", "facts.yaml:4: ClusterFacts/f at spec.now: expected a time such as"},
+		{"filter", "apiVersion: oneloop.dev/v1alpha1\nkind: ClusterFacts\nmetadata: {name: f}\nspec:\n  resourceFilters:\n  - kube-system\n", "facts.yaml:6: ClusterFacts/f at spec.resourceFilters[0]: expected [kind,namespace,name]"},
+		{"object", "apiVersion: oneloop.dev/v1alpha1\nkind: ClusterFacts\nmetadata: {name: f}\nspec:\n  resources:\n  - kind: ConfigMap\n", "facts.yaml:6: ClusterFacts/f at spec.resources[0]: expected an object with kind and metadata.name"},
+		{"label", "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: shop\n  labels:\n    since: 2024\n", "facts.yaml:6: Namespace/shop at metadata.labels.since: expected a string, found the number 2024; quote it"},
+		{"label inside", "apiVersion: oneloop.dev/v1alpha1\nkind: ClusterFacts\nmetadata: {name: f}\nspec:\n  resources:\n  - apiVersion: v1\n    kind: Namespace\n    metadata: {name: n, labels: {a: true}}\n", "spec.resources[0].metadata.labels.a: expected a string, found the boolean true"},
 		{"not facts", "apiVersion: oneloop.dev/v1alpha1\nkind: ImageLock\nmetadata: {name: f}\n", "is not a kind of facts"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -4,9 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/oneloop-dev/oneloop/pkg/decode"
+	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
+	"github.com/oneloop-dev/oneloop/pkg/jsonvalue"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
@@ -21,6 +25,9 @@ type Spec struct {
 	Operation         string           `json:"operation,omitempty"`
 	DefaultNamespace  string           `json:"defaultNamespace,omitempty"`
 	KubernetesVersion string           `json:"kubernetesVersion,omitempty"`
+	// ResourceFilters are those of Kyverno's ConfigMap, such as
+	// "[*/*,kube-system,*]": kind, namespace and name of what Kyverno never sees.
+	ResourceFilters []string `json:"resourceFilters,omitempty"`
 	// Now is the time of the request in RFC 3339, for policies that ask for it.
 	Now string `json:"now,omitempty"`
 }
@@ -32,12 +39,68 @@ type Requester struct {
 	ClusterRoles []string `json:"clusterRoles,omitempty"`
 }
 
+// Faults returns what is wrong with the values of s.
+func (s *Spec) Faults() []decode.Fault {
+	var out []decode.Fault
+	fault := func(at fieldpath.Path, format string, args ...any) {
+		out = append(out, decode.Fault{Path: at, Message: fmt.Sprintf(format, args...)})
+	}
+	var root fieldpath.Path
+	for i, o := range s.Resources {
+		at := root.Key("resources").Index(i)
+		if id := resource.IDOf(o); id.Kind.Kind == "" || id.Name == "" {
+			fault(at, "expected an object with kind and metadata.name")
+		}
+		for _, f := range labelFaults(o) {
+			fault(slices.Concat(at, f.Path), "%s", f.Message)
+		}
+	}
+	switch s.Operation {
+	case "", "CREATE", "UPDATE", "DELETE", "CONNECT":
+	default:
+		fault(root.Key("operation"), "expected CREATE, UPDATE, DELETE or CONNECT, found %q", s.Operation)
+	}
+	for i, filter := range s.ResourceFilters {
+		if !strings.HasPrefix(filter, "[") || !strings.HasSuffix(filter, "]") || strings.Count(filter, ",") > 2 {
+			fault(root.Key("resourceFilters").Index(i), "expected [kind,namespace,name], found %q", filter)
+		}
+	}
+	if s.Now != "" {
+		if _, err := time.Parse(time.RFC3339, s.Now); err != nil {
+			fault(root.Key("now"), "expected a time such as 2026-01-31T00:00:00Z, found %q", s.Now)
+		}
+	}
+	return out
+}
+
+// labelFaults finds labels of a Namespace that are no text: the API server has
+// none, and a selector would pass them over.
+func labelFaults(o resource.Object) []decode.Fault {
+	if resource.IDOf(o).Kind != (resource.Kind{Version: "v1", Kind: "Namespace"}) {
+		return nil
+	}
+	meta, _ := o["metadata"].(map[string]any)
+	labels, _ := meta["labels"].(map[string]any)
+	var out []decode.Fault
+	for _, k := range slices.Sorted(maps.Keys(labels)) {
+		if _, ok := labels[k].(string); !ok {
+			out = append(out, decode.Fault{Path: fieldpath.Path{}.Key("metadata").Key("labels").Key(k),
+				Message: "expected a string, found " + jsonvalue.Describe(labels[k]) + "; quote it"})
+		}
+	}
+	return out
+}
+
 // Declare adds what s declares. It reads no files: s.Files is for the caller.
 func (f *Facts) Declare(s Spec) error {
-	for i, o := range s.Resources {
-		if id := resource.IDOf(o); id.Kind.Kind == "" || id.Name == "" {
-			return fmt.Errorf("clusterFacts.resources[%d]: expected an object with kind and metadata.name", i)
-		}
+	var errs []error
+	for _, fault := range s.Faults() {
+		errs = append(errs, fmt.Errorf("clusterFacts at %s: %s", fault.Path, fault.Message))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	for _, o := range s.Resources {
 		f.AddObject(o)
 	}
 	f.apiCalls = append(f.apiCalls[:len(f.apiCalls):len(f.apiCalls)], s.APICalls...)
@@ -54,12 +117,8 @@ func (f *Facts) Declare(s Spec) error {
 		f.Request.User, f.Request.Roles, f.Request.ClusterRoles = u.UserInfo, u.Roles, u.ClusterRoles
 		f.Request.UserDeclared = true
 	}
-	switch s.Operation {
-	case "":
-	case "CREATE", "UPDATE", "DELETE", "CONNECT":
+	if s.Operation != "" {
 		f.Request.Operation = s.Operation
-	default:
-		return fmt.Errorf("clusterFacts.operation: expected CREATE, UPDATE, DELETE or CONNECT, found %q", s.Operation)
 	}
 	if s.DefaultNamespace != "" {
 		f.DefaultNamespace = s.DefaultNamespace
@@ -67,10 +126,11 @@ func (f *Facts) Declare(s Spec) error {
 	if s.KubernetesVersion != "" {
 		f.KubernetesVersion = s.KubernetesVersion
 	}
+	f.ResourceFilters = append(f.ResourceFilters, s.ResourceFilters...)
 	if s.Now != "" {
 		t, err := time.Parse(time.RFC3339, s.Now)
 		if err != nil {
-			return fmt.Errorf("clusterFacts.now: expected a time such as 2026-01-31T00:00:00Z, found %q", s.Now)
+			return err
 		}
 		f.Now = func() time.Time { return t }
 	}
@@ -200,12 +260,24 @@ func (f *Facts) addDocument(d *resource.Resource) error {
 		if len(c.Spec.Files) > 0 {
 			return fmt.Errorf("%s: ClusterFacts/%s: spec.files is only read in ApplyPolicies; give each file to --facts", d.Origin(), d.ID().Name)
 		}
+		if err := faultsAt(d, fieldpath.Path{}.Key("spec"), c.Spec.Faults()); err != nil {
+			return err
+		}
 		return f.Declare(c.Spec)
 	case kind.Group == kyvernoCLI || kind.Group == oneloop:
 		return fmt.Errorf("%s: %s is not a kind of facts; expected Values, UserInfo or Context (%s), ClusterFacts (%s) or plain Kubernetes objects",
 			d.Origin(), kind, kyvernoCLI, oneloop)
 	case kind.Kind == "":
 		return fmt.Errorf("%s: expected a Kubernetes object, found a document without kind", d.Origin())
+	}
+	if kind == (resource.Kind{Version: "v1", Kind: "Namespace"}) {
+		o, err := d.Object()
+		if err != nil {
+			return err
+		}
+		if err := faultsAt(d, nil, labelFaults(o)); err != nil {
+			return err
+		}
 	}
 	f.AddResources(d)
 	return nil
@@ -217,13 +289,19 @@ func into(d *resource.Resource, target any) error {
 	if err != nil {
 		return err
 	}
+	return faultsAt(d, nil, decode.Strict(o, target))
+}
+
+// faultsAt names file and line of faults below a path of d.
+func faultsAt(d *resource.Resource, below fieldpath.Path, faults []decode.Fault) error {
 	var errs []error
-	for _, fault := range decode.Strict(o, target) {
+	for _, fault := range faults {
+		path := slices.Concat(below, fault.Path)
 		at := d.Origin()
-		if line := d.Line(fault.Path); line > 0 {
+		if line := d.Line(path); line > 0 {
 			at.Line = line
 		}
-		errs = append(errs, fmt.Errorf("%s: %s at %s: %s", at, d.ID(), fault.Path, fault.Message))
+		errs = append(errs, fmt.Errorf("%s: %s at %s: %s", at, d.ID(), path, fault.Message))
 	}
 	return errors.Join(errs...)
 }

@@ -85,6 +85,10 @@ func (p *program) run(ctx context.Context, in policy.Input, do func(*request, *r
 		if !matched {
 			continue
 		}
+		if by := req.filtered(); by != "" {
+			all = append(all, r.skipped("Kyverno's resource filter "+by+" excludes the resource"))
+			continue
+		}
 		if p.conditions != nil && !called {
 			if called, err = p.conditions.hold(req, current); err != nil {
 				return append(all, r.failed(req, err)), nil

@@ -21,6 +21,18 @@ func Kinds(name string) (wanted func(resource.Kind) bool, subresource string, er
 	return k.selects, k.subresource, nil
 }
 
+// Requests compiles one name of kinds as Kinds does, for requests of which the
+// subresource is known; a wildcard in the name may stand for it.
+func Requests(name string) (func(k resource.Kind, subresource string) bool, error) {
+	s, err := parseKindSelector(name)
+	if err != nil {
+		return nil, err
+	}
+	return func(k resource.Kind, subresource string) bool {
+		return s.selects(k) && wildcard.Match(s.subresource, subresource)
+	}, nil
+}
+
 // parseKindSelector reads the forms in which policies name kinds:
 //
 //	Kind                    Pod
