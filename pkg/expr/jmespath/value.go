@@ -193,6 +193,10 @@ func (r *run) weigh(v any) error {
 	return r.spend(1)
 }
 
+// ErrNoNumber is wrapped by the error of a search whose result holds NaN or an
+// infinity. Kyverno notices when it stores the result, behind all defaults.
+var ErrNoNumber = errors.New("which is not a number in JSON")
+
 // finish turns a result into plain JSON values. A list or map that holds what
 // must change was made by this search, since neither data nor literals hold it,
 // so it changes in place.
@@ -203,7 +207,7 @@ func (r *run) finish(v any) (any, error) {
 	switch v := v.(type) {
 	case float64:
 		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return nil, fmt.Errorf("the result holds %v, which is not a number in JSON", v)
+			return nil, fmt.Errorf("the result holds %v, %w", v, ErrNoNumber)
 		}
 	case order:
 		return int64(v), nil

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/oneloop-dev/oneloop/pkg/digest"
+	"github.com/oneloop-dev/oneloop/pkg/expr/jmespath"
 	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/image"
@@ -140,7 +141,7 @@ func (c *ruleCompiler) variableEntry(v *spec.Variable, path fieldpath.Path) func
 				out = found
 			}
 		}
-		if err != nil && (otherwise == nil || unknowable(err)) {
+		if err != nil && (otherwise == nil || unknowable(err) || errors.Is(err, jmespath.ErrNoNumber)) {
 			return nil, err
 		}
 		if out == nil {

@@ -50,10 +50,10 @@ var intentions = []intention{
 		says("Kyverno would remove the pod template"), false},
 	{"no number", "a result that JSON can't express is an error at once; Kyverno fails when it writes it, if it does",
 		says("which is not a number"), false},
-	{"malformed expression", "it is refused when the policy is read; Kyverno fails each object that comes to it",
+	{"malformed expression", "it is refused when the policy is read; Kyverno fails each object for which it comes to it",
 		func(err error) bool {
 			return says("JMESPath expression", "offset")(err) || says("the expression is empty")(err)
-		}, true},
+		}, false},
 	{"malformed patch", "it is refused when the policy is read; Kyverno fails each object that comes to it",
 		says("patchesJson6902", "patch is not"), true},
 	{"key twice", "whether k or +(k) wins depends on the order in which Kyverno walks a map",
