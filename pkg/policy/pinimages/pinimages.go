@@ -29,6 +29,7 @@ var Language = policy.Language{
 	Doc:     policy.Manual(source),
 	Claims:  func(k resource.Kind) bool { return k.Group == Kind.Group && k.Kind == Kind.Kind },
 	Compile: compile,
+	Vet:     vet,
 }
 
 //go:embed doc.go
@@ -71,6 +72,18 @@ type Extractor struct {
 // the options of a run ask for that name no policy.
 func All() (*resource.Resource, error) {
 	return resource.New(resource.Object{"apiVersion": Kind.APIVersion(), "kind": Kind.Kind, "metadata": map[string]any{"name": "pin-all"}})
+}
+
+// vet tells what a policy needs.
+func vet(docs []*resource.Resource) []policy.Finding {
+	var out []policy.Finding
+	for _, d := range docs {
+		out = append(out, policy.Finding{
+			Policy: policy.Ref{ID: d.ID(), Origin: d.Origin()}, Rule: Rule, Check: policy.Needed, Severity: policy.Note,
+			Message: "needs the digests of the images that it pins: write them into the lock with oneloop lock",
+		})
+	}
+	return out
 }
 
 func compile(docs []*resource.Resource) (policy.Set, error) {

@@ -136,3 +136,10 @@ func TestCompileFaults(t *testing.T) {
 		}
 	}
 }
+
+func TestVet(t *testing.T) {
+	found := pinimages.Language.Vet([]*resource.Resource{one(t, "apiVersion: oneloop.dev/v1alpha1\nkind: PinImages\nmetadata: {name: p}\n")})
+	if len(found) != 1 || found[0].Check != policy.Needed || !strings.Contains(found[0].Message, "oneloop lock") {
+		t.Errorf("got %v, want a note about the lock", found)
+	}
+}
