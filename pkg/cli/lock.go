@@ -288,7 +288,7 @@ func (l *locking) verify(ctx context.Context, wanted []digest.Verification) erro
 	for i, v := range wanted {
 		group.Go(func() error {
 			errs[i] = ask.Verify(ctx, v.Image, v.By)
-			progress.step(digest.InFull(v.Image))
+			progress.step(digest.Reference(v.Image))
 			return nil
 		})
 	}
@@ -432,12 +432,12 @@ func (l *locking) compare(ctx context.Context) error {
 		findings = append(findings, finding)
 	}
 	for _, v := range l.verified {
-		findings = append(findings, fmt.Sprintf("the signature of %s by %s is missing", digest.InFull(v.Image), v.By))
+		findings = append(findings, fmt.Sprintf("the signature of %s by %s is missing", digest.Reference(v.Image), v.By))
 	}
 	if l.offline {
 		for _, key := range slices.Sorted(maps.Keys(l.wanted)) {
 			if _, ok := l.signed[key]; !ok {
-				findings = append(findings, fmt.Sprintf("no signature of %s by %s is recorded", digest.InFull(l.wanted[key].Image), l.wanted[key].By))
+				findings = append(findings, fmt.Sprintf("no signature of %s by %s is recorded", digest.Reference(l.wanted[key].Image), l.wanted[key].By))
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/oneloop-dev/oneloop/pkg/builtin"
@@ -125,10 +126,28 @@ func interactive(r io.Reader) bool {
 	return err != nil || !os.SameFile(info, null)
 }
 
+// isKustomization reports whether r is what kustomize builds from, which has no
+// name, and may have no kind.
+func isKustomization(r *resource.Resource) bool {
+	if r.ID().Name != "" {
+		return false
+	}
+	switch filepath.Base(r.Origin().File) {
+	case "kustomization.yaml", "kustomization.yml", "Kustomization":
+		return true
+	}
+	return r.ID().Kind.Group == "kustomize.config.k8s.io"
+}
+
 // check refuses what is no manifest, and manifests of one identity.
 func check(items []*resource.Resource, scope func(*resource.Resource) string) error {
 	var errs []error
 	for _, r := range items {
+		if isKustomization(r) {
+			errs = append(errs, fmt.Errorf("%s: this is a kustomization and no manifest: render what it builds, as in kustomize build %s | oneloop render -p POLICIES -",
+				r.Origin(), filepath.Dir(r.Origin().File)))
+			continue
+		}
 		errs = append(errs, r.Complete())
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -62,11 +62,11 @@ func (n none) Resolve(_ context.Context, tag name.Tag) (name.Digest, error) {
 	return name.Digest{}, fmt.Errorf("the digest of %s is %w: %s", Reference(tag), ErrMissing, string(n))
 }
 
-// Reference is a tag in full as Kyverno writes it, with docker.io as the host of
-// Docker Hub.
-func Reference(tag name.Tag) string {
-	if rest, ok := strings.CutPrefix(tag.Name(), "index.docker.io/"); ok {
+// Reference is a tag or a digest in full as Kyverno writes it, with docker.io as
+// the host of Docker Hub.
+func Reference(ref name.Reference) string {
+	if rest, ok := strings.CutPrefix(ref.Name(), name.DefaultRegistry+"/"); ok {
 		return "docker.io/" + rest
 	}
-	return tag.Name()
+	return ref.Name()
 }

@@ -30,12 +30,7 @@ func Verify(ctx context.Context, r Resolver, image name.Digest, by *signature.At
 }
 
 func unknownSignature(image name.Digest, by *signature.Attestor, hint string) error {
-	return fmt.Errorf("the signature of %s by %s is %w: %s", InFull(image), by, ErrMissing, hint)
-}
-
-// InFull is an image by its digest as Reference writes tags.
-func InFull(image name.Digest) string {
-	return strings.Replace(image.Name(), name.DefaultRegistry+"/", "docker.io/", 1)
+	return fmt.Errorf("the signature of %s by %s is %w: %s", Reference(image), by, ErrMissing, hint)
 }
 
 // Verify refuses, as Resolve does.
@@ -45,7 +40,7 @@ func (n none) Verify(_ context.Context, image name.Digest, by *signature.Attesto
 
 // Verify refuses with ErrOff.
 func (Off) Verify(_ context.Context, image name.Digest, _ *signature.Attestor) error {
-	return fmt.Errorf("the signature of %s: %w", InFull(image), ErrOff)
+	return fmt.Errorf("the signature of %s: %w", Reference(image), ErrOff)
 }
 
 // Verify asks each in turn, as Resolve does.

@@ -28,7 +28,7 @@ type Signature struct {
 
 // NewSignature records a verification.
 func NewSignature(v digest.Verification) Signature {
-	return Signature{Image: digest.InFull(v.Image), Attestor: v.By.ID(), By: v.By.String()}
+	return Signature{Image: digest.Reference(v.Image), Attestor: v.By.ID(), By: v.By.String()}
 }
 
 // check returns the first field that is at fault.
@@ -50,7 +50,7 @@ func (s Signature) check() (field string, err error) {
 func (s Signature) key() string {
 	image := s.Image
 	if d, err := name.NewDigest(image); err == nil {
-		image = digest.InFull(d.Context().Digest(d.DigestStr())) // without a tag
+		image = digest.Reference(d.Context().Digest(d.DigestStr())) // without a tag
 	}
 	return image + " " + s.Attestor
 }
@@ -66,7 +66,7 @@ func (l resolver) Verify(_ context.Context, image name.Digest, by *signature.Att
 		file = "the image lock"
 	}
 	return fmt.Errorf("the signature of %s by %s is %w: run `oneloop lock --lock %s` with these policies and manifests, which verifies it",
-		digest.InFull(image), by, digest.ErrMissing, file)
+		digest.Reference(image), by, digest.ErrMissing, file)
 }
 
 // WriteSignatures gives the document of a lock the records in set and takes

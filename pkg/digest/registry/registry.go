@@ -365,9 +365,9 @@ func explain(ref name.Reference, err error) error {
 	case t.StatusCode == http.StatusTooManyRequests:
 		hint = " (log in for a higher limit, ask a mirror, or lock the image)"
 	case t.StatusCode == http.StatusNotFound:
-		return fmt.Errorf("ask the registry for %s: no such image: %w", ref.Name(), oneLine{err})
+		return fmt.Errorf("ask the registry for %s: no such image: %w", digest.Reference(ref), oneLine{err})
 	}
-	return fmt.Errorf("ask the registry for %s: %w%s", ref.Name(), oneLine{err}, hint)
+	return fmt.Errorf("ask the registry for %s: %w%s", digest.Reference(ref), oneLine{err}, hint)
 }
 
 // oneLine is an error in whose text a server had its say: it moves no cursor and

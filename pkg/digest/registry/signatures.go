@@ -53,7 +53,7 @@ func (r *Registry) Verify(ctx context.Context, image name.Digest, by *signature.
 	signatures, _ := known.([]signature.Signature)
 	now := time.Now() //nolint:forbidigo // a certificate holds today, not when the request was made
 	if err := by.Verify(image.DigestStr(), signatures, now); err != nil {
-		return fmt.Errorf("%s: %w", digest.InFull(image), err)
+		return fmt.Errorf("%s: %w", digest.Reference(image), err)
 	}
 	return nil
 }
@@ -175,7 +175,7 @@ func (r *Registry) referrers(ctx context.Context, puller *remote.Puller, image n
 			continue
 		}
 		if found++; found > maxReferrers {
-			return nil, fmt.Errorf("more than %d manifests with signatures refer to %s", maxReferrers, digest.InFull(image))
+			return nil, fmt.Errorf("more than %d manifests with signatures refer to %s", maxReferrers, digest.Reference(image))
 		}
 		more, err := r.signaturesAt(ctx, puller, image.Context().Digest(m.Digest.String()))
 		if err != nil {
