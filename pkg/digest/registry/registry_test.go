@@ -173,7 +173,7 @@ func wantError(t *testing.T, r digest.Resolver, ref string, parts ...string) err
 	if err == nil {
 		t.Fatalf("Resolve(%s) = %s, want an error", ref, d)
 	}
-	for _, p := range append(parts, tagOf(t, ref).Name()) {
+	for _, p := range append(parts, digest.Reference(tagOf(t, ref))) {
 		if !strings.Contains(err.Error(), p) {
 			t.Errorf("Resolve(%s): error %q does not contain %q", ref, err, p)
 		}
