@@ -56,8 +56,9 @@ func newOperands(args []any) (a, b operand, err error) {
 }
 
 const (
-	maxQuantity = 256 // bytes
-	maxExponent = 400 // beyond that of any float64
+	maxQuantity = 400 // bytes: any float64 written out
+	maxExponent = 420
+	minExponent = -100_000
 )
 
 // parseQuantity is resource.ParseQuantity for strings that it can read in
@@ -68,8 +69,14 @@ func parseQuantity(s string) (resource.Quantity, error) {
 	}
 	if i := strings.LastIndexAny(s, "eE"); i >= 0 {
 		e, err := strconv.Atoi(s[i+1:])
-		if err == nil && (e < -maxExponent || e > maxExponent) || errors.Is(err, strconv.ErrRange) {
+		switch {
+		case err == nil && e > maxExponent || errors.Is(err, strconv.ErrRange):
 			return resource.Quantity{}, errors.New("exponent too large")
+		case err == nil && e < minExponent:
+			return resource.Quantity{}, errors.New("exponent too small")
+		case err == nil && e < -maxExponent:
+			// However many digits stand before it, it is rounded up to 1n.
+			s = s[:i+1] + strconv.Itoa(-maxExponent)
 		}
 	}
 	return resource.ParseQuantity(s)

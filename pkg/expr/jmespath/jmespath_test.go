@@ -145,6 +145,20 @@ func TestNumbers(t *testing.T) {
 }
 
 // Kyverno's order is that of Go's maps.
+func TestQuantitiesOfAnySize(t *testing.T) {
+	zeros := strings.Repeat("0", 300)
+	for expr, want := range map[string]any{
+		"add('1e-912', '.5')":        "500000001e-9",
+		"add('-1e-912', '.5')":       "499999999e-9",
+		"add('0e-912', '.5')":        "500m",
+		"add('2" + zeros + "', '1')": "2" + zeros[1:] + "1",
+	} {
+		if got, err := search(t, expr, nil); err != nil || got != want {
+			t.Errorf("%s: %v, %v, want %v", expr, got, err, want)
+		}
+	}
+}
+
 func TestMapsAreVisitedInKeyOrder(t *testing.T) {
 	data := map[string]any{"m": map[string]any{}}
 	for _, k := range strings.Split("q w e r t z u i o p a s d f g h j k l", " ") {
