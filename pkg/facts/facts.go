@@ -250,14 +250,15 @@ func (f *Facts) NamespaceLabels(name string) (labels map[string]string, known bo
 // Subresources lists the declared kinds of subresources.
 func (f *Facts) Subresources() []Subresource { return f.subresources }
 
-// APICall returns the recorded answer for a method and URL path.
-func (f *Facts) APICall(method, urlPath string) (any, bool) {
+// APICall returns the recorded answer for a method, a URL path and the data that
+// the call sends. An answer that was recorded without data is for any.
+func (f *Facts) APICall(method, urlPath string, data any) (any, bool) {
 	for _, c := range f.apiCalls {
 		m := c.Method
 		if m == "" {
 			m = "GET"
 		}
-		if m == method && c.URLPath == urlPath {
+		if m == method && c.URLPath == urlPath && (c.Data == nil || resource.Equal(c.Data, data)) {
 			return c.Response, true
 		}
 	}

@@ -224,10 +224,10 @@ spec:
 	if _, ok, _ := f.Get(resource.ID{Kind: resource.Kind{Version: "v1", Kind: "ConfigMap"}, Namespace: "team", Name: "settings"}); !ok {
 		t.Error("a ConfigMap without namespace is not found in the declared default namespace")
 	}
-	if v, ok := f.APICall("GET", "/version"); !ok || v.(map[string]any)["major"] != "1" {
+	if v, ok := f.APICall("GET", "/version", nil); !ok || v.(map[string]any)["major"] != "1" {
 		t.Errorf("API call: %v, %v", v, ok)
 	}
-	if _, ok := f.APICall("POST", "/version"); ok {
+	if _, ok := f.APICall("POST", "/version", nil); ok {
 		t.Error("a POST was answered with what a GET returns")
 	}
 	if _, ok := f.GlobalContext("deployments"); !ok {

@@ -28,7 +28,7 @@ func (f *Facts) Knows(s Spec) bool {
 		if method == "" {
 			method = "GET"
 		}
-		if _, ok := f.APICall(method, c.URLPath); !ok {
+		if _, ok := f.APICall(method, c.URLPath, c.Data); !ok {
 			return false
 		}
 	}

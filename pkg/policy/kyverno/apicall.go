@@ -11,6 +11,7 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/spec"
+	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/variable"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
@@ -21,6 +22,10 @@ func (c *ruleCompiler) apiCallEntry(call *spec.ContextAPICall, at fieldpath.Path
 		service = c.template(call.Service.URL, at.Key("service").Key("url"))
 	}
 	expression := c.query(call.JMESPath, at.Key("jmesPath"))
+	var data []*variable.Template
+	for i, d := range call.Data {
+		data = append(data, c.template(d.Value, at.Key("data").Index(i).Key("value")))
+	}
 	own := c.policy.Namespace()
 	method := call.Method
 	if method == "" {
@@ -38,14 +43,24 @@ func (c *ruleCompiler) apiCallEntry(call *spec.ContextAPICall, at fieldpath.Path
 		} else if err := ownNamespace(p, own); err != nil {
 			return nil, err
 		}
-		answer, ok := s.request.in.Facts.APICall(method, p)
+		var body any
+		if len(data) > 0 {
+			fields := map[string]any{}
+			for i, d := range data {
+				if fields[call.Data[i].Key], err = d.Resolve(s); err != nil {
+					return nil, err
+				}
+			}
+			body = fields
+		}
+		answer, ok := s.request.in.Facts.APICall(method, p, body)
 		if !ok && method == "GET" && call.Service == nil {
 			if answer, ok, err = answerFrom(s.request.in.Facts, p); err != nil {
 				return nil, err
 			}
 		}
 		if !ok {
-			return nil, missingCall(method, p)
+			return nil, missingCall(method, p, body)
 		}
 		return expression.apply(s, answer)
 	}

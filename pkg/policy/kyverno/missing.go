@@ -1,6 +1,7 @@
 package kyverno
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -57,13 +58,23 @@ func missingList(kind, namespace string) error {
 	return fmt.Errorf("no %s%s is known at render time: %w; add those to clone to the manifests, or give them with --facts", kind, where, facts.ErrMissing)
 }
 
-// missingCall says how to record the answer of an API call.
-func missingCall(method, urlPath string) error {
+// missingCall says how to record the answer of an API call. data is what it
+// sends, nil for nothing.
+func missingCall(method, urlPath string, data any) error {
 	verb := ""
 	if method != "GET" {
 		verb = "\n    method: " + method
 	}
-	return fmt.Errorf("the answer of %s %s is not known at render time: %w; record it (kubectl get --raw shows it) and give it with --facts, as in\n%s", method, urlPath, facts.ErrMissing, indent(fmt.Sprintf(`apiVersion: oneloop.dev/v1alpha1
+	if data != nil {
+		if text, err := json.Marshal(data); err == nil {
+			verb += "\n    data: " + string(text)
+		}
+	}
+	record := "kubectl get --raw"
+	if strings.Contains(urlPath, "://") {
+		record = "curl"
+	}
+	return fmt.Errorf("the answer of %s %s is not known at render time: %w; record it (%s shows it) and give it with --facts, as in\n%s", method, urlPath, facts.ErrMissing, record, indent(fmt.Sprintf(`apiVersion: oneloop.dev/v1alpha1
 kind: ClusterFacts
 metadata: {name: facts}
 spec:
