@@ -20,6 +20,20 @@ clusterRoles: []
 `))
 }
 
+// missingRequest says how to give what the API server makes up for a request.
+func missingRequest(variable string) error {
+	value := "value"
+	if variable == "request.options" {
+		value = "{fieldManager: helm}"
+	}
+	return fmt.Errorf("%s is not known at render time: %w; give it with --facts, as in\n%s", variable, facts.ErrMissing, indent(fmt.Sprintf(`apiVersion: cli.kyverno.io/v1alpha1
+kind: Values
+metadata: {name: values}
+globalValues:
+  %s: %s
+`, variable, value)))
+}
+
 // assigned says why a field of the metadata has no value.
 func assigned(field string) error {
 	return fmt.Errorf("metadata.%s is assigned by the API server, so that no manifest has it: %w; leave the rule to the cluster, or write it without that field", field, errors.ErrUnsupported)

@@ -149,6 +149,7 @@ func (r *request) admission(o resource.Object) map[string]any {
 	}
 	if r.subresource != "" {
 		req["subResource"] = r.subresource
+		req["requestSubResource"] = r.subresource
 	}
 	switch r.operation {
 	case "UPDATE":
@@ -232,13 +233,15 @@ func (r *request) scope(o resource.Object) *scope {
 	return s
 }
 
-// serviceAccount splits the user name of a service account.
+// serviceAccount splits the user name of a service account. As in Kyverno, the
+// length of the prefix is taken off whatever the name starts with, so that
+// https://login.example.com:shop:ana has parts too.
 func serviceAccount(user string) (name, namespace string) {
-	account, _ := strings.CutPrefix(user, "system:serviceaccount:")
-	if account == user {
+	const prefix = "system:serviceaccount:"
+	if len(user) <= len(prefix) {
 		return "", ""
 	}
-	parts := strings.Split(account, ":")
+	parts := strings.Split(user[len(prefix):], ":")
 	if len(parts) < 2 {
 		return "", ""
 	}
@@ -370,6 +373,12 @@ func (s *scope) Search(e *variable.Expression) (any, error) {
 		}
 	}
 	if err != nil && jmespath.IsNotFound(err) {
+		req, _ := s.root["request"].(map[string]any)
+		for _, name := range []string{"uid", "options"} {
+			if _, known := req[name]; !known && e.Mentions("request") && strings.Contains(e.String(), "request."+name) {
+				return nil, missingRequest("request." + name)
+			}
+		}
 		for _, name := range []string{"uid", "resourceVersion", "creationTimestamp", "generation"} {
 			if strings.Contains(e.String(), ".metadata."+name) {
 				return nil, assigned(name)

@@ -38,6 +38,11 @@ func TestServiceAccount(t *testing.T) {
 		"system:serviceaccount:shop:deployer": {"deployer", "shop"},
 		"system:serviceaccount:shop":          {"", ""},
 		"ana":                                 {"", ""},
+		"system:serviceaccount:":              {"", ""},
+		"system:serviceaccount:shop:a:b":      {"a", "shop"},
+		// Kyverno does not look at what it takes off.
+		"https://login.example.com:shop:ana": {"shop", "com"},
+		"system:node:worker-7.example:a":     {"a", "xample"},
 	} {
 		name, namespace := serviceAccount(user)
 		if got := [2]string{name, namespace}; got != want {
