@@ -397,7 +397,7 @@ var computes = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(
 func (c *ruleCompiler) defined(e *variable.Expression) error {
 	name := e.Root()
 	if name == "" || computes().MatchString(strings.ReplaceAll(e.String(), `"`, "")) && !isElement(name) || slices.ContainsFunc(c.names, func(n string) bool { return strings.HasPrefix(e.String(), n) || e.Mentions(n) }) ||
-		slices.ContainsFunc(reserved, e.Mentions) {
+		slices.ContainsFunc(reserved, e.Mentions) || c.inLoop && !strings.HasPrefix(name, "element") && strings.Contains(e.String(), "element") {
 		return nil
 	}
 	if isElement(name) {

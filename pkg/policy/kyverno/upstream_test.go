@@ -102,6 +102,20 @@ metadata:
 `,
 		},
 		{
+			name:     "a name that nothing defines is taken beside element",
+			policies: policy("p", "  - {name: r, match: {any: [{resources: {kinds: [ConfigMap]}}]}, mutate: {foreach: [{list: '[`1`]', patchStrategicMerge: {data: {a: 'x{{ nobody.a || elementIndex }}'}}}]}}\n"),
+			resource: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: b}\n",
+			want: `b/ConfigMap/a p/r: pass
+apiVersion: v1
+data:
+  a: x0
+kind: ConfigMap
+metadata:
+  name: a
+  namespace: b
+`,
+		},
+		{
 			name:     "null removes a label in a nested foreach",
 			policies: policy("p", "  - {name: r, match: {any: [{resources: {kinds: [ConfigMap]}}]}, mutate: {foreach: [{list: '[`1`]', foreach: [{list: '[`1`]', patchStrategicMerge: {metadata: {labels: {a: null}}}}]}]}}\n"),
 			resource: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: b, labels: {a: x, b: c}}\n",
