@@ -40,10 +40,26 @@ type Request struct {
 
 // An APICall is a recorded answer of the API server or of a service.
 type APICall struct {
-	URLPath  string `json:"urlPath"`
-	Method   string `json:"method,omitempty"` // GET when empty
-	Data     any    `json:"data,omitempty"`
-	Response any    `json:"response"`
+	URLPath string `json:"urlPath"`
+	Method  string `json:"method,omitempty"` // GET when empty
+	// Data is the body that the answer is for: key and value of each entry of
+	// the policy's data. Without it the answer is for every body.
+	Data     any `json:"data,omitempty"`
+	Response any `json:"response"`
+	// Error is what the call failed with, in place of a response.
+	Error string `json:"error,omitempty"`
+}
+
+// same reports whether c and other are about the same call.
+func (c *APICall) same(other *APICall) bool {
+	return c.URLPath == other.URLPath && c.method() == other.method() && resource.Equal(c.Data, other.Data)
+}
+
+func (c *APICall) method() string {
+	if c.Method == "" {
+		return "GET"
+	}
+	return c.Method
 }
 
 // Facts is the set of known facts. The zero value is not usable; call New.
@@ -250,19 +266,19 @@ func (f *Facts) NamespaceLabels(name string) (labels map[string]string, known bo
 // Subresources lists the declared kinds of subresources.
 func (f *Facts) Subresources() []Subresource { return f.subresources }
 
-// APICall returns the recorded answer for a method, a URL path and the data that
-// the call sends. An answer that was recorded without data is for any.
-func (f *Facts) APICall(method, urlPath string, data any) (any, bool) {
-	for _, c := range f.apiCalls {
-		m := c.Method
-		if m == "" {
-			m = "GET"
-		}
-		if m == method && c.URLPath == urlPath && (c.Data == nil || resource.Equal(c.Data, data)) {
-			return c.Response, true
-		}
+// APICall returns the recorded call with a method, a URL path and the data that
+// it sends; one that was recorded without data answers when none has this. Data
+// is nil when nothing is sent, or what is sent is not known.
+func (f *Facts) APICall(method, urlPath string, data any) (APICall, bool) {
+	asked := APICall{Method: method, URLPath: urlPath, Data: data}
+	i := slices.IndexFunc(f.apiCalls, func(c APICall) bool { return c.same(&asked) })
+	if i < 0 && data != nil {
+		return f.APICall(method, urlPath, nil)
 	}
-	return nil, false
+	if i < 0 {
+		return APICall{}, false
+	}
+	return f.apiCalls[i], true
 }
 
 // GlobalContext returns the declared value of a GlobalContextEntry.

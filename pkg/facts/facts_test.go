@@ -224,14 +224,62 @@ spec:
 	if _, ok, _ := f.Get(resource.ID{Kind: resource.Kind{Version: "v1", Kind: "ConfigMap"}, Namespace: "team", Name: "settings"}); !ok {
 		t.Error("a ConfigMap without namespace is not found in the declared default namespace")
 	}
-	if v, ok := f.APICall("GET", "/version", nil); !ok || v.(map[string]any)["major"] != "1" {
-		t.Errorf("API call: %v, %v", v, ok)
+	if c, ok := f.APICall("GET", "/version", nil); !ok || c.Response.(map[string]any)["major"] != "1" {
+		t.Errorf("API call: %v, %v", c, ok)
 	}
 	if _, ok := f.APICall("POST", "/version", nil); ok {
 		t.Error("a POST was answered with what a GET returns")
 	}
 	if _, ok := f.GlobalContext("deployments"); !ok {
 		t.Error("the global context entry is not known")
+	}
+}
+
+// A body selects the answer that was recorded for it, else the one for all.
+func TestAPICallData(t *testing.T) {
+	f := facts.New()
+	for _, c := range []facts.APICall{
+		{URLPath: "/all", Method: "POST", Response: "all"},
+		{URLPath: "/all", Method: "POST", Data: map[string]any{"n": int64(1), "list": []any{"a"}}, Response: "one"},
+		{URLPath: "/one", Method: "POST", Data: map[string]any{"n": int64(1)}, Response: "one"},
+	} {
+		if err := f.Declare(facts.Spec{APICalls: []facts.APICall{c}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tests := []struct {
+		urlPath string
+		data    any
+		want    any // nil when there is no answer
+	}{
+		{"/all", nil, "all"},
+		{"/all", map[string]any{"n": 1.0, "list": []any{"a"}}, "one"},
+		{"/all", map[string]any{"n": int64(1)}, "all"},
+		{"/one", map[string]any{"n": int64(1)}, "one"},
+		{"/one", map[string]any{"n": "1"}, nil},
+		{"/one", map[string]any{}, nil},
+		{"/one", nil, nil},
+	}
+	for _, tt := range tests {
+		if c, ok := f.APICall("POST", tt.urlPath, tt.data); c.Response != tt.want || ok != (tt.want != nil) {
+			t.Errorf("%s %v: %v, %t; expected %v", tt.urlPath, tt.data, c.Response, ok, tt.want)
+		}
+	}
+}
+
+func TestAPICallFaults(t *testing.T) {
+	s := facts.Spec{APICalls: []facts.APICall{
+		{Response: "a"},
+		{URLPath: "/a", Method: "PUT"},
+		{URLPath: "/a", Response: "a", Error: "b"},
+		{URLPath: "/a", Method: "POST", Error: "b"},
+	}}
+	var got []string
+	for _, fault := range s.Faults() {
+		got = append(got, fault.Path.String())
+	}
+	if diff := cmp.Diff([]string{"apiCalls[0]", "apiCalls[1].method", "apiCalls[2].error"}, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

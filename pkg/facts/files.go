@@ -55,6 +55,17 @@ func (s *Spec) Faults() []decode.Fault {
 			fault(slices.Concat(at, f.Path), "%s", f.Message)
 		}
 	}
+	for i, c := range s.APICalls {
+		at := root.Key("apiCalls").Index(i)
+		switch {
+		case c.URLPath == "":
+			fault(at, "expected a urlPath: the path of the API server, or the URL of the service")
+		case c.Method != "" && c.Method != "GET" && c.Method != "POST":
+			fault(at.Key("method"), "expected GET or POST, found %q", c.Method)
+		case c.Error != "" && c.Response != nil:
+			fault(at.Key("error"), "expected either a response or the error of the call")
+		}
+	}
 	switch s.Operation {
 	case "", "CREATE", "UPDATE", "DELETE", "CONNECT":
 	default:

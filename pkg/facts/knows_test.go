@@ -34,6 +34,7 @@ func TestKnows(t *testing.T) {
 		{"other namespace", Spec{Resources: []map[string]any{object("Namespace", "", "bank")}}, false},
 		{"call", Spec{APICalls: []APICall{{URLPath: "/a", Method: "GET"}, {URLPath: "/b", Method: "POST"}}}, true},
 		{"call by another method", Spec{APICalls: []APICall{{URLPath: "/b"}}}, false},
+		{"call with a body", Spec{APICalls: []APICall{{URLPath: "/b", Method: "POST", Data: map[string]any{"a": "b"}}}}, true},
 		{"global context", Spec{GlobalContext: map[string]any{"teams": nil}}, true},
 		{"other global context", Spec{GlobalContext: map[string]any{"nodes": nil}}, false},
 		{"user and time", Spec{UserInfo: &Requester{}, Now: "any"}, true},

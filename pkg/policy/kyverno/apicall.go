@@ -43,17 +43,22 @@ func (c *ruleCompiler) apiCallEntry(call *spec.ContextAPICall, at fieldpath.Path
 		} else if err := ownNamespace(p, own); err != nil {
 			return nil, err
 		}
-		var body any
-		if len(data) > 0 {
-			fields := map[string]any{}
-			for i, d := range data {
-				if fields[call.Data[i].Key], err = d.Resolve(s); err != nil {
-					return nil, err
-				}
-			}
-			body = fields
+		body, unknown := bodyOf(s, call.Data, data)
+		if unknown != nil && !unknowable(unknown) {
+			return nil, unknown
 		}
-		answer, ok := s.request.in.Facts.APICall(method, p, body)
+		// An answer for every body needs to know none.
+		recorded, ok := s.request.in.Facts.APICall(method, p, body)
+		if !ok && unknown != nil {
+			return nil, unknown
+		}
+		if recorded.Error != "" {
+			if call.Default != nil {
+				return call.Default, nil // as it is, without the expression
+			}
+			return nil, fmt.Errorf("%s %s failed, as the facts say: %s; add a default", method, p, recorded.Error)
+		}
+		answer := recorded.Response
 		if !ok && method == "GET" && call.Service == nil {
 			if answer, ok, err = answerFrom(s.request.in.Facts, p); err != nil {
 				return nil, err
@@ -64,6 +69,23 @@ func (c *ruleCompiler) apiCallEntry(call *spec.ContextAPICall, at fieldpath.Path
 		}
 		return expression.apply(s, answer)
 	}
+}
+
+// bodyOf returns the body of a call, nil when it has none. Its error may be
+// that the value of a variable is not known.
+func bodyOf(s *scope, data []spec.RequestData, values []*variable.Template) (any, error) {
+	if len(data) == 0 {
+		return nil, nil
+	}
+	out := make(map[string]any, len(data))
+	for i, d := range data {
+		v, err := values[i].Resolve(s)
+		if err != nil {
+			return nil, fmt.Errorf("data, key %s: %w", d.Key, err)
+		}
+		out[d.Key] = v
+	}
+	return out, nil
 }
 
 // ownNamespace checks that the calls of a Policy stay in its own namespace.
