@@ -365,9 +365,10 @@ func (s *scope) Search(e *variable.Expression) (any, error) {
 		return nil, err
 	}
 	v, err := e.Search(s.root, s.request.env)
-	if err != nil && !s.request.in.Facts.Request.UserDeclared && jmespath.IsNotFound(err) {
+	if !s.request.in.Facts.Request.UserDeclared {
+		// A default does not stand in for the requester, whom a cluster knows.
 		for _, name := range []string{"request.userInfo", "request.roles", "request.clusterRoles", "serviceAccountName", "serviceAccountNamespace"} {
-			if strings.Contains(e.String(), name) {
+			if strings.Contains(e.String(), name) && !s.gave(name) && (err == nil || jmespath.IsNotFound(err)) {
 				return nil, missingUser(name)
 			}
 		}
@@ -386,6 +387,18 @@ func (s *scope) Search(e *variable.Expression) (any, error) {
 		}
 	}
 	return v, err
+}
+
+// gave reports whether something gave a value of the request, such as Kyverno's
+// Values.
+func (s *scope) gave(name string) bool {
+	values := map[string]any(s.root)
+	if rest, ok := strings.CutPrefix(name, "request."); ok {
+		values, _ = s.root["request"].(map[string]any)
+		name = rest
+	}
+	_, ok := values[name]
+	return ok
 }
 
 func (s *scope) load(at *scope, e *variable.Expression) error {
