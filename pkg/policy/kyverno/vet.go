@@ -65,6 +65,7 @@ func (v *vetting) needs(path fieldpath.Path, fact *facts.Spec, open bool, format
 // webhook has against it all the same.
 func (v *vetting) policy(p *spec.Policy, o resource.Object) {
 	v.background(p, o)
+	v.matchConditions(p)
 	for i := range p.Spec.Rules {
 		r := &p.Spec.Rules[i]
 		v.rule = r.Name

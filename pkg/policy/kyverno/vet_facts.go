@@ -196,7 +196,8 @@ var (
 	assignedPattern  = sync.OnceValue(func() *regexp.Regexp {
 		return regexp.MustCompile(`(?:^|[^.\w])((?:request\.object|target|element\d*)\.metadata\.(?:uid|resourceVersion|creationTimestamp|generation)|request\.(?:uid|options))\b`)
 	})
-	dnsPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\b(is_external_url)\s*\(`) })
+	authorizerPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?:^|[^.\w'"])authorizer\.`) })
+	dnsPattern        = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\b(is_external_url)\s*\(`) })
 )
 
 // requester finds variables about who makes the request.
@@ -204,6 +205,23 @@ func (v *vetting) requester(uses []variable.Use) {
 	first(uses, requesterPattern, func(u *variable.Use, found string) {
 		v.needs(u.Path, someUser(), false, "%s "+needsRequester, found)
 	})
+}
+
+// matchConditions finds what CEL conditions of a policy ask for. They are
+// searched as text: most of them are short.
+func (v *vetting) matchConditions(p *spec.Policy) {
+	if p.Spec.WebhookConfiguration == nil {
+		return
+	}
+	for i, c := range p.Spec.WebhookConfiguration.MatchConditions {
+		at := fieldpath.Path{}.Key("spec").Key("webhookConfiguration").Key("matchConditions").Index(i).Key("expression")
+		if strings.Contains(c.Expression, "request.userInfo") {
+			v.needs(at, someUser(), false, "request.userInfo "+needsRequester)
+		}
+		if authorizerPattern().MatchString(c.Expression) {
+			v.addf(at, policy.Unsupported, policy.Warning, "the authorizer is only known in a cluster: the policy fails when it comes to this; leave it to the cluster, or write it without authorizer")
+		}
+	}
 }
 
 // clock finds functions that ask for the time.
