@@ -58,19 +58,33 @@ func (c *matchConditions) hold(req *request, o resource.Object) (bool, error) {
 	values := req.celVariables(o)
 	budget := cel.Conditions()
 	var errs []error
+	isFalse := false
 	for _, condition := range c.list {
 		ok, err := condition.program.EvalBool(req.ctx, values, budget)
-		if err == nil && !ok {
-			return false, nil
+		if err != nil {
+			err = fmt.Errorf("match condition %q at %s: %w", condition.name, condition.at, err)
+		}
+		if errors.Is(err, cel.ErrBudget) {
+			// That ends it all, whatever the others are.
+			return false, ignored(c.ignore, err)
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("match condition %q at %s: %w", condition.name, condition.at, err))
+			errs = append(errs, err)
 		}
+		isFalse = isFalse || err == nil && !ok
 	}
-	if c.ignore && !unknown(errs) {
-		return len(errs) == 0, nil
+	if isFalse {
+		return false, nil
 	}
-	return len(errs) == 0, errors.Join(errs...)
+	return len(errs) == 0, ignored(c.ignore && !unknown(errs), errors.Join(errs...))
+}
+
+// ignored drops an error that failurePolicy: Ignore makes a request pass with.
+func ignored(ignore bool, err error) error {
+	if ignore {
+		return nil
+	}
+	return err
 }
 
 // unknown reports whether some error is about what only a cluster knows, so that

@@ -40,6 +40,9 @@ func TestVetEqualsKyverno(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if spec, ok := o["spec"].(map[string]any); ok {
+				delete(spec, "webhookConfiguration") // without a cluster Kyverno crashes on match conditions
+			}
 			for _, p := range ruleByRule(o) {
 				by := vetRefuses(t, p)
 				kyverno, err := kyvernoPolicy(p)
