@@ -79,7 +79,7 @@ func compileException(d *resource.Resource) (*exception, []error) {
 	}
 	m := &doc.Spec.Match
 	if len(m.Any) > 0 || len(m.All) > 0 {
-		if e.matcher, err = match.Compile("", &spec.Rule{Match: *m}); err != nil {
+		if e.matcher, err = match.CompileException(m); err != nil {
 			faults = append(faults, fault(at.Key("match"), err))
 		}
 	}

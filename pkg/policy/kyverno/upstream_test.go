@@ -102,6 +102,19 @@ metadata:
 `,
 		},
 		{
+			name: "operations of an exception do not count",
+			policies: policy("p", "  - {name: r, match: {any: [{resources: {kinds: [ConfigMap]}}]}, mutate: {patchStrategicMerge: {data: {a: b}}}}\n") +
+				"---\napiVersion: kyverno.io/v2\nkind: PolicyException\nmetadata: {name: e, namespace: b}\nspec: {exceptions: [{policyName: p, ruleNames: ['*']}], match: {any: [{resources: {operations: [DELETE]}}]}}\n",
+			resource: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: b}\n",
+			want: `b/ConfigMap/a p/r: skip
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: a
+  namespace: b
+`,
+		},
+		{
 			name:     "a name that nothing defines is taken beside element",
 			policies: policy("p", "  - {name: r, match: {any: [{resources: {kinds: [ConfigMap]}}]}, mutate: {foreach: [{list: '[`1`]', patchStrategicMerge: {data: {a: 'x{{ nobody.a || elementIndex }}'}}}]}}\n"),
 			resource: "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: b}\n",
