@@ -75,6 +75,7 @@ type Facts struct {
 
 	apiCalls      []APICall
 	globalContext map[string]any
+	images        map[string]map[string]any    // by reference, as policies write it
 	nsLabels      map[string]map[string]string // declared by Values.namespaceSelector
 	values        []policyValues
 	globalValues  map[string]any
@@ -284,6 +285,13 @@ func (f *Facts) APICall(method, urlPath string, data any) (APICall, bool) {
 // GlobalContext returns the declared value of a GlobalContextEntry.
 func (f *Facts) GlobalContext(name string) (any, bool) {
 	v, ok := f.globalContext[name]
+	return v, ok
+}
+
+// Image returns what is declared about an image: the fields that Kyverno's
+// image.GetMetadata gives. The reference is compared as text.
+func (f *Facts) Image(reference string) (map[string]any, bool) {
+	v, ok := f.images[reference]
 	return v, ok
 }
 

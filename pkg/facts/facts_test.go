@@ -326,6 +326,7 @@ func TestFaultsNameThePlace(t *testing.T) {
 		{"object", "apiVersion: oneloop.dev/v1alpha1\nkind: ClusterFacts\nmetadata: {name: f}\nspec:\n  resources:\n  - kind: ConfigMap\n", "facts.yaml:6: ClusterFacts/f at spec.resources[0]: expected an object with kind and metadata.name"},
 		{"label", "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: shop\n  labels:\n    since: 2024\n", "facts.yaml:6: Namespace/shop at metadata.labels.since: expected a string, found the number 2024; quote it"},
 		{"label inside", "apiVersion: oneloop.dev/v1alpha1\nkind: ClusterFacts\nmetadata: {name: f}\nspec:\n  resources:\n  - apiVersion: v1\n    kind: Namespace\n    metadata: {name: n, labels: {a: true}}\n", "spec.resources[0].metadata.labels.a: expected a string, found the boolean true"},
+		{"image", "apiVersion: oneloop.dev/v1alpha1\nkind: ClusterFacts\nmetadata: {name: f}\nspec:\n  images:\n  - digest: sha256:0\n", "facts.yaml:6: ClusterFacts/f at spec.images[0]: expected an image"},
 		{"not facts", "apiVersion: oneloop.dev/v1alpha1\nkind: ImageLock\nmetadata: {name: f}\n", "is not a kind of facts"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -351,5 +352,33 @@ func TestCloneIsIndependent(t *testing.T) {
 	fresh, _, _ := c.Get(id)
 	if old["data"].(map[string]any)["k"] != "old" || fresh["data"].(map[string]any)["k"] != "new" {
 		t.Errorf("got %v in the original and %v in the clone", old, fresh)
+	}
+}
+
+// What Kyverno's command line reads as a context, is known.
+func TestContext(t *testing.T) {
+	f := mustDocuments(t, `
+apiVersion: cli.kyverno.io/v1alpha1
+kind: Context
+metadata: {name: context}
+spec:
+  resources:
+  - apiVersion: v1
+    kind: ConfigMap
+    metadata: {name: settings, namespace: shop}
+  images:
+  - image: ghcr.io/acme/web:1
+    registry: ghcr.io
+    config: {architecture: amd64}
+`)
+	if _, ok, err := f.Get(resource.ID{Kind: resource.Kind{Version: "v1", Kind: "ConfigMap"}, Namespace: "shop", Name: "settings"}); !ok || err != nil {
+		t.Errorf("the resource is not known: %v", err)
+	}
+	image, ok := f.Image("ghcr.io/acme/web:1")
+	if !ok || image["registry"] != "ghcr.io" {
+		t.Errorf("the image is not known: %v", image)
+	}
+	if _, ok := f.Image("ghcr.io/acme/web:2"); ok {
+		t.Error("another image is known")
 	}
 }

@@ -17,10 +17,13 @@ import (
 // A Spec is what a user declares: spec of kind ClusterFacts, and
 // spec.clusterFacts of ApplyPolicies.
 type Spec struct {
-	Resources         []map[string]any `json:"resources,omitempty"`
-	Files             []string         `json:"files,omitempty"` // read by the caller, who knows where from
-	APICalls          []APICall        `json:"apiCalls,omitempty"`
-	GlobalContext     map[string]any   `json:"globalContext,omitempty"`
+	Resources     []map[string]any `json:"resources,omitempty"`
+	Files         []string         `json:"files,omitempty"` // read by the caller, who knows where from
+	APICalls      []APICall        `json:"apiCalls,omitempty"`
+	GlobalContext map[string]any   `json:"globalContext,omitempty"`
+	// Images are what a registry tells of images, as in Kyverno's Context: image
+	// is the reference, the other fields are those of image.GetMetadata.
+	Images            []map[string]any `json:"images,omitempty"`
 	UserInfo          *Requester       `json:"userInfo,omitempty"`
 	Operation         string           `json:"operation,omitempty"`
 	DefaultNamespace  string           `json:"defaultNamespace,omitempty"`
@@ -64,6 +67,11 @@ func (s *Spec) Faults() []decode.Fault {
 			fault(at.Key("method"), "expected GET or POST, found %q", c.Method)
 		case c.Error != "" && c.Response != nil:
 			fault(at.Key("error"), "expected either a response or the error of the call")
+		}
+	}
+	for i, image := range s.Images {
+		if reference, _ := image["image"].(string); reference == "" {
+			fault(root.Key("images").Index(i), "expected an image: the reference that policies ask for")
 		}
 	}
 	switch s.Operation {
@@ -123,6 +131,17 @@ func (f *Facts) Declare(s Spec) error {
 			}
 		}
 		f.globalContext = merged
+	}
+	if len(s.Images) > 0 {
+		merged := maps.Clone(f.images)
+		if merged == nil {
+			merged = map[string]map[string]any{}
+		}
+		for _, image := range s.Images {
+			reference, _ := image["image"].(string)
+			merged[reference] = image
+		}
+		f.images = merged
 	}
 	if u := s.UserInfo; u != nil {
 		f.Request.User, f.Request.Roles, f.Request.ClusterRoles = u.UserInfo, u.Roles, u.ClusterRoles
@@ -210,8 +229,7 @@ type userInfo struct {
 	Synthetic bool `json:"synthetic,omitempty"`
 }
 
-// cliContext is Kyverno's cli.kyverno.io Context. Its images are read by the
-// CEL languages.
+// cliContext is Kyverno's cli.kyverno.io Context.
 type cliContext struct {
 	APIVersion string         `json:"apiVersion,omitempty"`
 	Kind       string         `json:"kind,omitempty"`
@@ -262,7 +280,7 @@ func (f *Facts) addDocument(d *resource.Resource) error {
 		if err := into(d, &c); err != nil {
 			return err
 		}
-		return f.Declare(Spec{Resources: c.Spec.Resources})
+		return f.Declare(Spec{Resources: c.Spec.Resources, Images: c.Spec.Images})
 	case kind.Group == oneloop && kind.Kind == "ClusterFacts":
 		var c clusterFacts
 		if err := into(d, &c); err != nil {

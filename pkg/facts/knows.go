@@ -10,7 +10,7 @@ import (
 )
 
 // Knows reports whether f has what s declares: the objects by their identity,
-// the answers by method and URL, the rest by being declared at all. An operation
+// the answers by method and URL, images by reference, the rest by being declared at all. An operation
 // has to be the same.
 func (f *Facts) Knows(s Spec) bool {
 	for _, o := range s.Resources {
@@ -36,6 +36,12 @@ func (f *Facts) Knows(s Spec) bool {
 			return false
 		}
 	}
+	for _, image := range s.Images {
+		reference, _ := image["image"].(string)
+		if _, ok := f.Image(reference); !ok {
+			return false
+		}
+	}
 	return (s.UserInfo == nil || f.Request.UserDeclared) &&
 		(s.Operation == "" || s.Operation == f.Request.Operation) &&
 		(s.Now == "" || f.Now != nil)
@@ -57,6 +63,11 @@ func (s *Spec) Add(other Spec) {
 		merged := maps.Clone(other.GlobalContext)
 		maps.Copy(merged, s.GlobalContext)
 		s.GlobalContext = merged
+	}
+	for _, image := range other.Images {
+		if !slices.ContainsFunc(s.Images, func(have map[string]any) bool { return have["image"] == image["image"] }) {
+			s.Images = append(s.Images, image)
+		}
 	}
 	if s.UserInfo == nil {
 		s.UserInfo = other.UserInfo

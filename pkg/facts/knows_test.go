@@ -17,6 +17,7 @@ func TestKnows(t *testing.T) {
 		Resources:     []map[string]any{object("ConfigMap", "shop", "settings"), {"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "shop"}}},
 		APICalls:      []APICall{{URLPath: "/a"}, {URLPath: "/b", Method: "POST"}},
 		GlobalContext: map[string]any{"teams": []any{}},
+		Images:        []map[string]any{{"image": "nginx:1.27", "digest": "sha256:0"}},
 		UserInfo:      &Requester{},
 		Now:           "2026-01-31T00:00:00Z",
 	}); err != nil {
@@ -37,6 +38,8 @@ func TestKnows(t *testing.T) {
 		{"call with a body", Spec{APICalls: []APICall{{URLPath: "/b", Method: "POST", Data: map[string]any{"a": "b"}}}}, true},
 		{"global context", Spec{GlobalContext: map[string]any{"teams": nil}}, true},
 		{"other global context", Spec{GlobalContext: map[string]any{"nodes": nil}}, false},
+		{"image", Spec{Images: []map[string]any{{"image": "nginx:1.27"}}}, true},
+		{"other image", Spec{Images: []map[string]any{{"image": "nginx:1.26"}}}, false},
 		{"user and time", Spec{UserInfo: &Requester{}, Now: "any"}, true},
 		{"operation", Spec{Operation: "CREATE"}, true},
 		{"other operation", Spec{Operation: "UPDATE"}, false},
@@ -60,6 +63,7 @@ func TestAddDocument(t *testing.T) {
 		s.Add(Spec{
 			Resources:     []map[string]any{{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "a"}}},
 			GlobalContext: map[string]any{"teams": []any{}},
+			Images:        []map[string]any{{"image": "a", "digest": "b"}},
 			Operation:     "UPDATE",
 		})
 		s.Add(Spec{
@@ -79,6 +83,7 @@ func TestAddDocument(t *testing.T) {
 			"resources":     []any{map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "a"}}},
 			"globalContext": map[string]any{"teams": []any{}, "nodes": []any{}},
 			"apiCalls":      []any{map[string]any{"urlPath": "/a", "response": map[string]any{}}},
+			"images":        []any{map[string]any{"image": "a", "digest": "b"}},
 			"userInfo":      map[string]any{"roles": []any{"shop:admin"}},
 			"operation":     "UPDATE",
 			"now":           "2026-01-31T00:00:00Z",

@@ -1,5 +1,7 @@
 package resource
 
+import "strings"
+
 // ClusterScoped reports whether objects of kind k have no namespace, as far as
 // that is known without a cluster: for the kinds of Kubernetes itself and of
 // well-known extensions. The version does not matter.
@@ -98,4 +100,19 @@ func ClusterScoped(k Kind) bool {
 		return true
 	}
 	return false
+}
+
+// Plural is the name of a kind in URLs and in the rules of policies, such as
+// networkpolicies, as Kubernetes makes it from the name of the kind.
+func Plural(kind string) string {
+	s := strings.ToLower(kind)
+	switch {
+	case s == "endpoints" || s == "":
+		return s
+	case strings.HasSuffix(s, "s"), strings.HasSuffix(s, "x"), strings.HasSuffix(s, "ch"), strings.HasSuffix(s, "sh"):
+		return s + "es"
+	case strings.HasSuffix(s, "y") && len(s) > 1 && !strings.ContainsRune("aeiou", rune(s[len(s)-2])):
+		return s[:len(s)-1] + "ies"
+	}
+	return s + "s"
 }

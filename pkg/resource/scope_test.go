@@ -7,6 +7,17 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
+func TestPlural(t *testing.T) {
+	for kind, want := range map[string]string{
+		"Pod": "pods", "Ingress": "ingresses", "NetworkPolicy": "networkpolicies", "Endpoints": "endpoints",
+		"Gateway": "gateways", "StorageClass": "storageclasses", "Prefix": "prefixes",
+	} {
+		if got := Plural(kind); got != want {
+			t.Errorf("%s: got %s, want %s", kind, got, want)
+		}
+	}
+}
+
 // Kubernetes' own API description, as kyaml carries it, has the last word.
 func TestClusterScopedAgreesWithKubernetes(t *testing.T) {
 	openapi.Schema()

@@ -166,23 +166,9 @@ func answerFrom(known *facts.Facts, urlPath string) (any, bool, error) {
 // of which an object is known.
 func kindOf(known *facts.Facts, group, resources string) (string, bool) {
 	for _, k := range known.Kinds() {
-		if k.Group == group && plural(k.Kind) == resources {
+		if k.Group == group && resource.Plural(k.Kind) == resources {
 			return k.Kind, true
 		}
 	}
 	return "", false
-}
-
-// plural is the name of a resource as Kubernetes makes it from its kind.
-func plural(kind string) string {
-	s := strings.ToLower(kind)
-	switch {
-	case s == "endpoints" || s == "":
-		return s
-	case strings.HasSuffix(s, "s"), strings.HasSuffix(s, "x"), strings.HasSuffix(s, "ch"), strings.HasSuffix(s, "sh"):
-		return s + "es"
-	case strings.HasSuffix(s, "y") && len(s) > 1 && !strings.ContainsRune("aeiou", rune(s[len(s)-2])):
-		return s[:len(s)-1] + "ies"
-	}
-	return s + "s"
 }

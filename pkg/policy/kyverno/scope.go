@@ -128,7 +128,7 @@ func withoutNamespace(o resource.Object, namespace string) resource.Object {
 // admission returns the request variable.
 func (r *request) admission(o resource.Object) map[string]any {
 	kind := map[string]any{"group": r.kind.Group, "version": r.kind.Version, "kind": r.kind.Kind}
-	plurals := map[string]any{"group": r.kind.Group, "version": r.kind.Version, "resource": plural(r.kind.Kind)}
+	plurals := map[string]any{"group": r.kind.Group, "version": r.kind.Version, "resource": resource.Plural(r.kind.Kind)}
 	req := map[string]any{
 		"object":          any(o),
 		"oldObject":       nil,

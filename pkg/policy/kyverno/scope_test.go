@@ -22,17 +22,6 @@ func TestSplitKey(t *testing.T) {
 	}
 }
 
-func TestPlural(t *testing.T) {
-	for kind, want := range map[string]string{
-		"Pod": "pods", "Ingress": "ingresses", "NetworkPolicy": "networkpolicies", "Endpoints": "endpoints",
-		"Gateway": "gateways", "StorageClass": "storageclasses", "Prefix": "prefixes",
-	} {
-		if got := plural(kind); got != want {
-			t.Errorf("%s: got %s, want %s", kind, got, want)
-		}
-	}
-}
-
 func TestServiceAccount(t *testing.T) {
 	for user, want := range map[string][2]string{
 		"system:serviceaccount:shop:deployer": {"deployer", "shop"},
