@@ -65,7 +65,7 @@ func (c *ruleCompiler) apiCallEntry(call *spec.ContextAPICall, at fieldpath.Path
 			}
 		}
 		if !ok {
-			return nil, missingCall(method, p, body)
+			return nil, facts.MissingCall(method, p, body)
 		}
 		return expression.apply(s, answer)
 	}

@@ -198,7 +198,7 @@ func (c *ruleCompiler) globalEntry(ref *spec.GlobalContextEntryReference, path f
 		}
 		v, ok := s.request.in.Facts.GlobalContext(n)
 		if !ok {
-			return nil, missingGlobal(n)
+			return nil, facts.MissingGlobal(n)
 		}
 		return expression.apply(s, v)
 	}

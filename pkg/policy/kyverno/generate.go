@@ -9,6 +9,7 @@ import (
 
 	"github.com/oneloop-dev/oneloop/pkg/decode"
 	"github.com/oneloop-dev/oneloop/pkg/expr/jmespath"
+	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/jsonvalue"
 	"github.com/oneloop-dev/oneloop/pkg/patch/strategic"
@@ -188,7 +189,7 @@ func (g *generating) clone(ctx context.Context, s *scope, source, target resourc
 	case err != nil:
 		return err
 	case !ok:
-		return missingObject("the clone source", source.Kind.String(), source.Namespace, source.Name)
+		return facts.MissingObject("the clone source", source.Kind.String(), source.Namespace, source.Name)
 	}
 	return g.put(ctx, s, copied(o, source.Namespace == target.Namespace), target)
 }

@@ -123,7 +123,7 @@ func (r *request) celVariables(o resource.Object) cel.Variables {
 		admission["options"] = map[string]any{"apiVersion": "meta.k8s.io/v1", "kind": options}
 	}
 	if !r.in.Facts.Request.UserDeclared {
-		admission["userInfo"] = cel.Unknown(missingUser("request.userInfo"))
+		admission["userInfo"] = cel.Unknown(facts.MissingUser("request.userInfo"))
 	}
 	return out
 }

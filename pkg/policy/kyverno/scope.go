@@ -369,7 +369,7 @@ func (s *scope) Search(e *variable.Expression) (any, error) {
 		// A default does not stand in for the requester, whom a cluster knows.
 		for _, name := range []string{"request.userInfo", "request.roles", "request.clusterRoles", "serviceAccountName", "serviceAccountNamespace"} {
 			if strings.Contains(e.String(), name) && !s.gave(name) && (err == nil || jmespath.IsNotFound(err)) {
-				return nil, missingUser(name)
+				return nil, facts.MissingUser(name)
 			}
 		}
 	}

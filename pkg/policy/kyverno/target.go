@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/oneloop-dev/oneloop/pkg/decode"
+	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/condition"
@@ -255,7 +256,7 @@ func (r *rule) absent(s *scope, t *target, chosen *choice, outcome *targetOutcom
 		}
 	}
 	if len(outcome.outside) == 0 && chosen.one() {
-		return placedAt(t.path, missingObject("the target", chosen.kind, chosen.namespace, chosen.name))
+		return placedAt(t.path, facts.MissingObject("the target", chosen.kind, chosen.namespace, chosen.name))
 	}
 	return nil
 }

@@ -337,7 +337,7 @@ func (f *filter) namespace(s *Subject) (verdict, error) {
 	// The API server gives every namespace the label of its name.
 	v := f.nsSelector.matchesSome(labels{texts: map[string]string{nameLabel: s.Namespace}}, nameLabel)
 	if v == unknown {
-		return unknown, missingNamespace(f.place, s.Namespace)
+		return unknown, facts.MissingNamespace(f.place, s.Namespace)
 	}
 	return v, nil
 }
@@ -349,11 +349,6 @@ func decide(b bool) verdict {
 		return yes
 	}
 	return no
-}
-
-func missingNamespace(place, namespace string) error {
-	return fmt.Errorf("%s has a namespaceSelector, and the labels of namespace %q are not known: %w; add its Namespace to the manifests, or give it with --facts, as in\n  apiVersion: v1\n  kind: Namespace\n  metadata:\n    name: %s\n    labels: {}",
-		place, namespace, facts.ErrMissing, namespace)
 }
 
 func missingUser(place string) error {
