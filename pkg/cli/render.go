@@ -122,6 +122,7 @@ func runRender(ctx context.Context, s *streams, o renderOptions, args []string) 
 	if err := check(items, nil); err != nil {
 		return err
 	}
+	p.noChanges = len(reports) == 0
 	p.encode = func(r *resource.Resource) ([]byte, error) { return r.AppendYAML(nil) }
 	out, err := p.apply(ctx, s, items)
 	if err != nil {

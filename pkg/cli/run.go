@@ -32,7 +32,9 @@ type plan struct {
 	config func(*resource.Resource) bool
 	// controllerLabels gives generated resources Kyverno's labels.
 	controllerLabels bool
-	encode           func(*resource.Resource) ([]byte, error)
+	// noChanges is set when nobody asks which fields changed.
+	noChanges bool
+	encode    func(*resource.Resource) ([]byte, error)
 	// lock, when not nil, is the lock that takes up what registries answered,
 	// lookedUp.
 	lock     *resource.Resource
@@ -94,6 +96,7 @@ func (p plan) options(set policy.Set, items []*resource.Resource) pipeline.Optio
 		WarnUnsupported:  p.warnUnsupported,
 		KeepGoing:        p.keepGoing,
 		ControllerLabels: p.controllerLabels,
+		NoChanges:        p.noChanges,
 		Encode:           p.encode,
 	}
 }

@@ -35,6 +35,9 @@ type Options struct {
 	WarnUnsupported bool
 	// KeepGoing applies the rules that follow a failed one.
 	KeepGoing bool
+	// NoChanges leaves the changes of the resources that rules match out of the
+	// entries, when nobody reads them.
+	NoChanges bool
 	// DryRun leaves the resources as they are, and the changes out of the entries:
 	// for who wants to know only what the policies ask for. Background rules then
 	// see what came in, and still write.
@@ -204,7 +207,7 @@ func (run *run) admit(ctx context.Context, r *resource.Resource) ([]report.Entry
 		return nil, err
 	}
 	if after != nil && !run.DryRun {
-		return entries, r.Update(after)
+		return entries, r.UpdateFrom(original, after)
 	}
 	return entries, nil
 }
@@ -228,7 +231,7 @@ func (run *run) apply(ctx context.Context, programs []policy.Program, r *resourc
 					entry.Outcome, entry.Message = policy.Failed, err.Error()
 					entry.Err = place(err, p.Policy(), result.Rule, r)
 				} else {
-					if !run.DryRun {
+					if !run.DryRun && !run.NoChanges {
 						entry.Changes = redact(resource.Diff(in.Object, result.Object), in.ID.Kind)
 					}
 					after, in.Object = result.Object, result.Object

@@ -147,6 +147,24 @@ func TestDryRun(t *testing.T) {
 	}
 }
 
+func TestNoChanges(t *testing.T) {
+	for _, without := range []bool{false, true} {
+		rs := parse(t, two)
+		opts := options(toy{"paint", "ConfigMap", set("color", "blue")})
+		opts.NoChanges = without
+		out, err := pipeline.Apply(t.Context(), rs, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := len(out.Entries[0].Changes) == 0; got != without {
+			t.Errorf("NoChanges %t: entry without changes: %t", without, got)
+		}
+		if !rs[0].Changed() {
+			t.Errorf("NoChanges %t: the resource did not change", without)
+		}
+	}
+}
+
 func TestApplyStopsAResourceAtItsFirstFailure(t *testing.T) {
 	for _, tt := range []struct {
 		keepGoing bool

@@ -99,10 +99,14 @@ func (d *differ) values(before, after any) {
 
 func (d *differ) maps(before, after map[string]any) {
 	// In no order: Diff sorts the changes.
+	kept := 0
 	for k, was := range before {
 		v, ok := after[k]
-		if ok && Equal(was, v) {
-			continue
+		if ok {
+			kept++
+			if Equal(was, v) {
+				continue
+			}
 		}
 		d.at(fieldpath.Key(k), func() {
 			if ok {
@@ -111,6 +115,9 @@ func (d *differ) maps(before, after map[string]any) {
 				d.add(removed, was, nil)
 			}
 		})
+	}
+	if kept == len(after) {
+		return
 	}
 	for _, k := range missing(after, before) {
 		d.at(fieldpath.Key(k), func() { d.add(added, nil, after[k]) })

@@ -307,3 +307,18 @@ func TestParseEndsTheLastLine(t *testing.T) {
 		}
 	}
 }
+
+// What a caller takes for the present values may be out of date: the text is
+// right, or Update says that it can't be.
+func TestUpdateFromChecksWhatItWrites(t *testing.T) {
+	r := parseOne(t, "kind: A\nspec:\n  n: 1\n  s: x\n")
+	before := object(t, r)
+	if err := r.Update(Object{"kind": "A", "spec": map[string]any{"n": int64(2), "s": "x"}}); err != nil {
+		t.Fatal(err)
+	}
+	after := Object{"kind": "A", "spec": map[string]any{"n": int64(1), "s": "y"}}
+	err := r.UpdateFrom(before, after)
+	if got := object(t, r); err == nil && !Equal(got, after) {
+		t.Errorf("the text says %v, want %v", got, after)
+	}
+}

@@ -19,24 +19,20 @@ import (
 //
 // The result is read again and compared with after before it counts.
 func (r *Resource) Update(after Object) error {
-	if !r.simple {
-		before, err := r.object()
-		if err != nil {
-			return err
-		}
-		return r.update(nil, before, after)
-	}
-	t := trees.Get().(*tree)
-	defer trees.Put(t)
-	root, err := r.scan(t)
+	before, err := r.object()
 	if err != nil {
 		return err
 	}
-	before, err := t.object(root)
-	if err != nil {
-		return r.fault(err)
+	return r.update(before, after)
+}
+
+// UpdateFrom is Update for a caller who still has what Object returned. What
+// after shares with it need not be looked through, which is most of the work.
+func (r *Resource) UpdateFrom(before, after Object) error {
+	if r.function { // before lacks what Object hides
+		return r.Update(after)
 	}
-	return r.update(t, before.(map[string]any), after)
+	return r.update(before, after)
 }
 
 // scan reads the text of r into t, and returns the root of the manifest.
@@ -55,16 +51,15 @@ func (t *tree) root(item bool) int32 {
 	return 0
 }
 
-// update is Update once the present values are known, and the tree of the
-// text, which is nil when the scanner can't read it.
-func (r *Resource) update(t *tree, before, after Object) error {
+// update is Update once the present values are known.
+func (r *Resource) update(before, after Object) error {
 	if r.function {
 		after = keepRunnerAnnotations(before, after)
 	}
 	if Equal(before, after) {
 		return nil
 	}
-	text, err := r.edited(t, before, after)
+	text, err := r.edited(before, after)
 	if err != nil {
 		return fmt.Errorf("%s: %s: writing the changes: %w", r.origin, r.id, err)
 	}
@@ -73,18 +68,22 @@ func (r *Resource) update(t *tree, before, after Object) error {
 }
 
 // edited returns the new text, and sets simple and canonical for it.
-func (r *Resource) edited(t *tree, before, after Object) (string, error) {
-	for _, tidy := range []bool{false, true} {
-		if t == nil {
-			break
-		}
-		text, err := t.spliced(r.item, before, after, tidy)
-		var invalid *valueError
-		if errors.As(err, &invalid) {
+func (r *Resource) edited(before, after Object) (string, error) {
+	if r.simple {
+		t := trees.Get().(*tree)
+		defer trees.Put(t)
+		if _, err := r.scan(t); err != nil {
 			return "", err
 		}
-		if err == nil && r.says(text, after) {
-			return text, nil
+		for _, tidy := range []bool{false, true} {
+			text, err := t.spliced(r.item, before, after, tidy)
+			var invalid *valueError
+			if errors.As(err, &invalid) {
+				return "", err
+			}
+			if err == nil && r.says(text, after) {
+				return text, nil
+			}
 		}
 	}
 	text, err := r.rewritten(before, after)
@@ -259,16 +258,22 @@ type piece struct {
 // mapping writes a block map from the comments above its first entry to the
 // end of its last one. after is not empty.
 func (s *splicer) mapping(n int32, before, after map[string]any) error {
-	var pieces []piece
+	pieces := make([]piece, 0, max(int(s.nodes[n].size), len(after)))
+	kept := 0
 	for c := s.nodes[n].first; c != 0; c = s.nodes[c].next {
 		key := s.nodes[c].key
 		if v, ok := after[key]; ok {
 			pieces = append(pieces, piece{c, key, before[key], v})
+			kept++
 		} else {
 			pieces = append(pieces, piece{node: -c})
 		}
 	}
-	for _, key := range inOrder(missing(after, before)) {
+	var added []string
+	if kept < len(after) {
+		added = inOrder(missing(after, before))
+	}
+	for _, key := range added {
 		at := len(pieces)
 		if !freeKeys(s.nodes[n].key) {
 			at = place(pieces, key)
@@ -321,7 +326,7 @@ func (s *splicer) list(n int32, before, after []any) error {
 	}
 	pairs := align(before, after)
 	ordered := increasing(pairs)
-	var pieces []piece
+	pieces := make([]piece, 0, max(len(before), len(after)))
 	next := 0 // the first old element that is not written yet
 	for j, i := range pairs {
 		if i < 0 {

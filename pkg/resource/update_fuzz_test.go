@@ -118,6 +118,7 @@ func checkUpdate(t *testing.T, text string, seed uint64) {
 	}
 	simple := r.simple
 	text = r.text
+	from := *r
 	if err := r.Update(after); err != nil {
 		t.Fatalf("%v\n%q\nafter %v", err, text, after)
 	}
@@ -139,6 +140,9 @@ func checkUpdate(t *testing.T, text string, seed uint64) {
 	_, refused := reference(text)
 	if refused == nil && (simple || !bareTag.MatchString(text) && !strings.Contains(text, "<<")) {
 		checkReferences(t, r.text, after)
+	}
+	if err := from.UpdateFrom(before, after); err != nil || from.text != r.text {
+		t.Fatalf("UpdateFrom: %v\n%q\nUpdate\n%q", err, from.text, r.text)
 	}
 	once := r.text
 	if err := r.Update(after); err != nil || r.text != once {
