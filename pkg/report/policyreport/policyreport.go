@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"sigs.k8s.io/yaml"
 
@@ -154,8 +155,26 @@ func (d *document) add(e report.Entry) {
 // describe says each change as a property: path, and how it was and is.
 func describe(properties map[string]string, prefix string, changes []resource.Change) {
 	for _, c := range changes {
-		properties[prefix+c.Path.String()] = c.Values()
+		properties[clip(prefix+c.Path.String())] = c.Values()
 	}
+}
+
+// longest is how many bytes a key may have: readers of YAML take up to 1024,
+// quotes and escapes included, of which one character may need six.
+const longest = 1000
+
+// clip shortens what would be too long for a key.
+func clip(key string) string {
+	length := 0
+	for i, c := range key {
+		if length++; c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' {
+			length += 5
+		}
+		if length > longest {
+			return key[:i] + "..."
+		}
+	}
+	return key
 }
 
 func refer(id resource.ID) reference {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -159,10 +160,20 @@ func locate(e report.Entry) []location {
 	}
 	l := location{LogicalLocations: []logical{{name, "resource"}}}
 	if origin.File != "" && origin.File != "-" {
-		l.PhysicalLocation = &physical{ArtifactLocation: artifact{filepath.ToSlash(filepath.Clean(origin.File))}}
+		l.PhysicalLocation = &physical{ArtifactLocation: artifact{uri(origin.File)}}
 		if origin.Line > 0 {
 			l.PhysicalLocation.Region = &region{origin.Line}
 		}
 	}
 	return []location{l}
+}
+
+// uri names a file as a reference relative to the folder of the run, or as an
+// absolute one.
+func uri(file string) string {
+	u := url.URL{Path: filepath.ToSlash(filepath.Clean(file))}
+	if strings.HasPrefix(u.Path, "/") {
+		u.Scheme = "file"
+	}
+	return u.String()
 }
