@@ -2,8 +2,9 @@
 // admission: with its libraries, types, limits and costs.
 //
 // Values are JSON values going in (map[string]any, []any, string, bool, int64,
-// float64, nil). The environment is built when the first expression is compiled,
-// so that a run without CEL pays nothing for it.
+// float64, nil); Object, Patch and JSON make them of results. A language builds
+// an Environment once for each of its profiles, and only when it has something
+// to compile, so that a run without CEL pays nothing for it.
 package cel
 
 import (
@@ -17,55 +18,37 @@ import (
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/interpreter"
-	"k8s.io/apimachinery/pkg/util/version"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
-	apiservercel "k8s.io/apiserver/pkg/cel"
-	"k8s.io/apiserver/pkg/cel/environment"
-	"k8s.io/apiserver/pkg/cel/library"
+	"k8s.io/apiserver/pkg/cel/mutation"
 )
 
-// An Environment is what expressions may name.
+// An Environment is what expressions may name. It is immutable and serves many
+// goroutines.
 type Environment struct{ env *cel.Env }
 
 // Admission is the environment of conditions on admission requests, such as the
 // matchConditions of webhooks: the variables object, oldObject, request,
 // namespaceObject, authorizer and authorizer.requestResource.
-var Admission = sync.OnceValues(func() (*Environment, error) {
-	request, namespace := requestType(), namespaceType()
-	set, err := environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion()).Extend(
-		environment.VersionedOptions{
-			IntroducedVersion: version.MajorMinor(1, 0),
-			EnvOptions: []cel.EnvOption{
-				cel.Variable("object", cel.DynType),
-				cel.Variable("oldObject", cel.DynType),
-				cel.Variable("request", request.CelType()),
-				cel.Variable("namespaceObject", namespace.CelType()),
-				cel.Variable("authorizer", library.AuthorizerType),
-				cel.Variable("authorizer.requestResource", library.ResourceCheckType),
-			},
-			DeclTypes: []*apiservercel.DeclType{request, namespace},
-		},
-		environment.StrictCostOpt,
-	)
-	if err != nil {
-		return nil, fmt.Errorf("CEL environment: %w", err)
-	}
-	env, err := set.Env(environment.NewExpressions)
-	if err != nil {
-		return nil, fmt.Errorf("CEL environment: %w", err)
-	}
-	return &Environment{env}, nil
-})
+var Admission = sync.OnceValues(func() (*Environment, error) { return New(WithAuthorizer()) })
 
 // A Program is a compiled expression. It is immutable and serves many
 // goroutines.
 type Program struct {
 	source  string
 	program cel.Program
+	output  *cel.Type
 }
 
-// Bool is the type of conditions, for Compile.
-var Bool = cel.BoolType
+// The types of results, for Compile.
+var (
+	Bool = cel.BoolType
+	// Any is every type.
+	Any *cel.Type
+	// ObjectResult is that of an apply configuration, Object{...}.
+	ObjectResult = types.NewObjectType(mutation.ObjectTypeName)
+	// PatchResult is that of a JSON patch, [JSONPatch{...}].
+	PatchResult = cel.ListType(types.NewObjectType(mutation.JSONPatchTypeName))
+)
 
 // Compile compiles an expression whose result has the given type. The error is
 // that of the API server, with line and column in the expression.
@@ -74,25 +57,45 @@ func (e *Environment) Compile(expression string, result *cel.Type) (*Program, er
 	if issues != nil {
 		return nil, fmt.Errorf("compilation failed: %s", issues)
 	}
-	if !ast.OutputType().IsExactType(result) {
+	if result != nil && !ast.OutputType().IsExactType(result) {
 		return nil, fmt.Errorf("must evaluate to %s but got %s", result, ast.OutputType())
 	}
 	program, err := e.env.Program(ast, cel.InterruptCheckFrequency(celconfig.CheckFrequency))
 	if err != nil {
 		return nil, fmt.Errorf("program instantiation failed: %w", err)
 	}
-	return &Program{expression, program}, nil
+	return &Program{expression, program, ast.OutputType()}, nil
 }
 
-// A Budget is the cost that the expressions about one request may have together.
+// Output is the type of the result.
+func (p *Program) Output() *cel.Type { return p.output }
+
+// A Budget is the cost that several expressions may have together. It belongs to
+// one goroutine. Nil is one without end; each expression has its own limit all
+// the same.
 type Budget struct{ rest int64 }
 
 // Conditions returns the budget of the match conditions of one request.
 func Conditions() *Budget { return &Budget{celconfig.RuntimeCELCostBudgetMatchConditions} }
 
-// ErrBudget is wrapped by the error of an expression that costs too much, by
-// itself or together with those before it.
-var ErrBudget = errors.New("cost budget")
+// Mutation returns the budget of one mutation of one request, with the variables
+// that it uses.
+func Mutation() *Budget { return &Budget{celconfig.RuntimeCELCostBudget} }
+
+// spend takes cost from the budget, and reports whether there was enough left.
+func (b *Budget) spend(cost uint64) bool {
+	if b == nil {
+		return true
+	}
+	if cost > math.MaxInt64 || int64(cost) > b.rest {
+		return false
+	}
+	b.rest -= int64(cost)
+	return true
+}
+
+// ErrBudget is the error of expressions that cost too much together.
+var ErrBudget = errors.New("validation failed due to running out of cost budget, no further validation rules will be run")
 
 // Variables are the values of what an expression names, by name. What is missing
 // is null. An Unknown ends the expression that uses it.
@@ -109,20 +112,26 @@ func (Variables) Parent() interpreter.Activation { return nil }
 // as behind false && does not.
 func Unknown(err error) any { return types.WrapErr(err) }
 
-// Eval evaluates the expression.
+// Eval evaluates the expression. It ends soon after ctx does. Its errors have
+// the words of the API server.
 func (p *Program) Eval(ctx context.Context, v Variables, b *Budget) (ref.Val, error) {
+	defined, _ := v[definedName].(*definedValues)
+	if defined != nil {
+		defined.ctx, defined.cost = ctx, 0
+	}
 	value, details, err := p.program.ContextEval(ctx, v)
+	if defined != nil && !b.spend(defined.cost) {
+		return nil, ErrBudget
+	}
 	if details == nil || details.ActualCost() == nil {
 		if err == nil {
 			err = errors.New("its cost could not be calculated")
 		}
 		return nil, fmt.Errorf("expression '%s' resulted in error: %w", p.source, err)
 	}
-	cost := *details.ActualCost()
-	if cost > math.MaxInt64 || int64(cost) > b.rest {
-		return nil, fmt.Errorf("expression '%s': %w is used up", p.source, ErrBudget)
+	if !b.spend(*details.ActualCost()) {
+		return nil, ErrBudget
 	}
-	b.rest -= int64(cost)
 	if err != nil {
 		return nil, fmt.Errorf("expression '%s' resulted in error: %w", p.source, err)
 	}

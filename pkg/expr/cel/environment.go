@@ -1,0 +1,124 @@
+package cel
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/google/cel-go/cel"
+	"k8s.io/apimachinery/pkg/util/version"
+	apiservercel "k8s.io/apiserver/pkg/cel"
+	"k8s.io/apiserver/pkg/cel/common"
+	"k8s.io/apiserver/pkg/cel/environment"
+	"k8s.io/apiserver/pkg/cel/library"
+	"k8s.io/apiserver/pkg/cel/mutation"
+)
+
+// An Option adds to an Environment.
+type Option func(*config)
+
+type config struct {
+	params, authorizer, patches bool
+	requestObjects              bool
+	version                     string
+	stored                      bool
+	more                        []cel.EnvOption
+}
+
+// WithParams declares params, of any type.
+func WithParams() Option { return func(c *config) { c.params = true } }
+
+// WithAuthorizer declares authorizer and authorizer.requestResource. Their value
+// is an Unknown: only a cluster can tell who may do what.
+func WithAuthorizer() Option { return func(c *config) { c.authorizer = true } }
+
+// WithPatches declares what mutations are made of: the types Object, Object.spec
+// and so on, with any fields, the type JSONPatch, and jsonpatch.escapeKey.
+func WithPatches() Option { return func(c *config) { c.patches = true } }
+
+// WithRequestObjects declares request.object and request.oldObject, which the
+// API server does not have and Kyverno has.
+func WithRequestObjects() Option { return func(c *config) { c.requestObjects = true } }
+
+// ForVersion leaves out the functions that Kubernetes v, such as "1.31", does
+// not accept in new expressions. "" is the newest version.
+func ForVersion(v string) Option { return func(c *config) { c.version = v } }
+
+// ForStored declares the functions of all versions, as the API server does for
+// the expressions that it has accepted before.
+func ForStored() Option { return func(c *config) { c.stored = true } }
+
+// With adds options of cel-go itself, such as a library of functions.
+func With(options ...cel.EnvOption) Option {
+	return func(c *config) { c.more = append(c.more, options...) }
+}
+
+// New returns an environment with the libraries of the API server and the
+// variables object, oldObject, request and namespaceObject.
+func New(options ...Option) (*Environment, error) {
+	var c config
+	for _, o := range options {
+		o(&c)
+	}
+	compatible := environment.DefaultCompatibilityVersion()
+	if c.version != "" {
+		v, err := version.ParseGeneric(c.version)
+		if err != nil || len(v.Components()) < 2 {
+			return nil, fmt.Errorf("CEL environment: expected a version of Kubernetes such as 1.31, found %q", c.version)
+		}
+		if v.LessThan(compatible) {
+			compatible = version.MajorMinor(v.Major(), v.Minor())
+		}
+	}
+	kind := environment.NewExpressions
+	if c.stored {
+		kind = environment.StoredExpressions
+	}
+	base, err := environment.MustBaseEnvSet(compatible).Env(kind)
+	if err != nil {
+		return nil, fmt.Errorf("CEL environment: %w", err)
+	}
+	request, namespace := requestType(), namespaceType()
+	if c.requestObjects {
+		for _, name := range []string{"object", "oldObject"} {
+			request.Fields[name] = optional(name, apiservercel.DynType)
+		}
+	}
+	opts := []cel.EnvOption{
+		cel.Variable("object", cel.DynType),
+		cel.Variable("oldObject", cel.DynType),
+		cel.Variable("request", request.CelType()),
+		cel.Variable("namespaceObject", namespace.CelType()),
+	}
+	if c.params {
+		opts = append(opts, cel.Variable("params", cel.DynType))
+	}
+	if c.authorizer {
+		opts = append(opts,
+			cel.Variable("authorizer", library.AuthorizerType),
+			cel.Variable("authorizer.requestResource", library.ResourceCheckType))
+	}
+	declared, err := declare(base, request, namespace)
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts, declared...)
+	if c.patches {
+		opts = append(opts, common.ResolverEnvOption(&mutation.DynamicTypeResolver{}), library.JSONPatch())
+	}
+	env, err := base.Extend(slices.Concat(opts, c.more)...)
+	if err != nil {
+		return nil, fmt.Errorf("CEL environment: %w", err)
+	}
+	return &Environment{env}, nil
+}
+
+// declare returns the options that let expressions name the fields of types.
+func declare(base *cel.Env, types ...*apiservercel.DeclType) ([]cel.EnvOption, error) {
+	provider := apiservercel.NewDeclTypeProvider(types...)
+	provider.SetRecognizeKeywordAsFieldName(true)
+	opts, err := provider.EnvOptions(base.CELTypeProvider())
+	if err != nil {
+		return nil, fmt.Errorf("CEL environment: %w", err)
+	}
+	return opts, nil
+}
