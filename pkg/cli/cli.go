@@ -143,7 +143,7 @@ ResourceList to standard output. kustomize and kpt call it like that.`,
 		},
 	}
 	cmd.Flags().StringVar(&root, "root", ".", "folder that the files named in the functionConfig must be below")
-	cmd.AddCommand(renderCommand(s), diffCommand(s), lockCommand(s), testCommand(s), vetCommand(s), compareCommand(s))
+	cmd.AddCommand(renderCommand(s), diffCommand(s), lockCommand(s), testCommand(s), vetCommand(s), compareCommand(s), explainCommand(s))
 	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %s --help", err, c.CommandPath())
 	})

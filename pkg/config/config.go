@@ -33,16 +33,19 @@ type Spec struct {
 	// Mode is Transform (the default), or Validate: answer no items, and fail
 	// when a policy would change or refuse something. Validate is for
 	// kustomize's validators list.
-	Mode string `json:"mode,omitempty"`
+	Mode string `json:"mode,omitempty" enum:"Transform,Validate"`
 	// Policies are policy objects of any supported kind.
 	Policies []map[string]any `json:"policies,omitempty"`
 	// PolicyFiles are files, folders or globs below the working directory.
 	PolicyFiles []string `json:"policyFiles,omitempty"`
 	// PoliciesFromItems also applies the policies found among the items.
-	PoliciesFromItems bool       `json:"policiesFromItems,omitempty"`
-	ClusterFacts      facts.Spec `json:"clusterFacts,omitempty"`
-	Images            Images     `json:"images,omitempty"`
-	Network           Network    `json:"network,omitempty"`
+	PoliciesFromItems bool `json:"policiesFromItems,omitempty"`
+	// ClusterFacts are what the cluster would have known.
+	ClusterFacts facts.Spec `json:"clusterFacts,omitempty"`
+	// Images says where the digests of image tags come from.
+	Images Images `json:"images,omitempty"`
+	// Network says which hosts may be reached; by default none.
+	Network Network `json:"network,omitempty"`
 	// ControllerLabels gives generated resources the labels by which Kyverno's
 	// controllers find them again.
 	ControllerLabels bool `json:"controllerLabels,omitempty"`
@@ -51,10 +54,10 @@ type Spec struct {
 	DefaultResourceFilters bool `json:"defaultResourceFilters,omitempty"`
 	// OnUnsupported is Error (the default) or Warn: what to do about a rule
 	// that can't be evaluated at render time.
-	OnUnsupported string `json:"onUnsupported,omitempty"`
+	OnUnsupported string `json:"onUnsupported,omitempty" enum:"Error,Warn"`
 	// Results is Changes (the default), Failures or None: what goes into the
 	// results of the ResourceList. Errors always do; Failures adds warnings.
-	Results string `json:"results,omitempty"`
+	Results string `json:"results,omitempty" enum:"Changes,Failures,None"`
 }
 
 // Images says where the digests of image tags come from.
@@ -62,23 +65,31 @@ type Images struct {
 	// Mode is Locked (the default: from the lock alone), LockedOrResolve (what
 	// the lock lacks comes from the registry), Resolve (all from the registry)
 	// or Off (digest rules are skipped).
-	Mode string `json:"mode,omitempty"`
+	Mode string `json:"mode,omitempty" enum:"Locked,LockedOrResolve,Resolve,Off"`
 	// PinAll pins every image, as a PinImages policy without a spec does.
-	PinAll             bool              `json:"pinAll,omitempty"`
-	LockFile           string            `json:"lockFile,omitempty"`
-	Lock               map[string]any    `json:"lock,omitempty"` // an ImageLock, inline
-	Platform           string            `json:"platform,omitempty"`
-	Mirrors            map[string]string `json:"mirrors,omitempty"`
-	InsecureRegistries []string          `json:"insecureRegistries,omitempty"`
+	PinAll bool `json:"pinAll,omitempty"`
+	// LockFile is a file with an ImageLock, below the working directory.
+	LockFile string `json:"lockFile,omitempty"`
+	// Lock is an ImageLock, inline: for containers without a mount.
+	Lock map[string]any `json:"lock,omitempty"`
+	// Platform, such as linux/amd64, asks for the digest of one platform, not of
+	// the index.
+	Platform string `json:"platform,omitempty"`
+	// Mirrors name the host to ask instead of a registry.
+	Mirrors map[string]string `json:"mirrors,omitempty"`
+	// InsecureRegistries are asked over plain HTTP.
+	InsecureRegistries []string `json:"insecureRegistries,omitempty"`
 }
 
 // Network says which hosts digest resolution may reach, and whom to trust there.
 type Network struct {
+	// Allow lists the hosts that may be asked; none: no host.
 	Allow []string `json:"allow,omitempty"`
 	// CAFile is a PEM file below the working directory, with authorities to trust
 	// besides those of the system.
 	CAFile string `json:"caFile,omitempty"`
-	CA     string `json:"ca,omitempty"` // the same, inline
+	// CA is the same, inline.
+	CA string `json:"ca,omitempty"`
 }
 
 // Read returns the options of a functionConfig of kind ApplyPolicies or
@@ -137,26 +148,17 @@ func fromData(r *resource.Resource, o resource.Object) (map[string]any, error) {
 	return spec, errors.Join(errs...)
 }
 
-// check verifies the words that have a fixed set of values.
+// check returns what is wrong with values that fit their types.
 func (s *Spec) check() []decode.Fault {
 	var out []decode.Fault
-	oneOf := func(path fieldpath.Path, value string, allowed ...string) {
-		if value != "" && !slices.Contains(allowed, value) {
-			out = append(out, decode.Fault{Path: path, Message: fmt.Sprintf("expected %s, found %q", strings.Join(allowed, ", "), value)})
-		}
-	}
-	oneOf(fieldpath.Path{fieldpath.Key("mode")}, s.Mode, "Transform", "Validate")
-	oneOf(fieldpath.Path{fieldpath.Key("images"), fieldpath.Key("mode")}, s.Images.Mode, Modes...)
-	oneOf(fieldpath.Path{fieldpath.Key("onUnsupported")}, s.OnUnsupported, "Error", "Warn")
 	for _, f := range s.ClusterFacts.Faults() {
 		out = append(out, decode.Fault{Path: append(fieldpath.Path{fieldpath.Key("clusterFacts")}, f.Path...), Message: f.Message})
 	}
-	oneOf(fieldpath.Path{fieldpath.Key("results")}, s.Results, "Changes", "Failures", "None")
 	return out
 }
 
 // Modes are the values of images.mode; the first is the default.
-var Modes = []string{"Locked", "LockedOrResolve", "Resolve", "Off"}
+var Modes = decode.Words[Images]("mode")
 
 func faults(r *resource.Resource, prefix fieldpath.Path, found []decode.Fault) error {
 	var errs []error

@@ -85,9 +85,9 @@ func TestFaultsNameTheField(t *testing.T) {
 	}{
 		{"unknown field", head + "spec:\n  policyFile: [a]\n", []string{"fn.yaml:5", `spec.policyFile: unknown field "policyFile"; did you mean "policyFiles"?`}},
 		{"wrong type", head + "spec:\n  policyFiles: a.yaml\n", []string{"fn.yaml:5", `spec.policyFiles: expected a list, found the string "a.yaml"`}},
-		{"mode", head + "spec: {images: {mode: locked}}\n", []string{`spec.images.mode: expected Locked, LockedOrResolve, Resolve, Off, found "locked"`}},
-		{"onUnsupported", head + "spec: {onUnsupported: Skip}\n", []string{`spec.onUnsupported: expected Error, Warn, found "Skip"`}},
-		{"results", head + "spec: {results: All}\n", []string{`spec.results: expected Changes, Failures, None, found "All"`}},
+		{"mode", head + "spec: {images: {mode: locked}}\n", []string{`spec.images.mode: expected Locked, LockedOrResolve, Resolve or Off, found "locked"`}},
+		{"onUnsupported", head + "spec: {onUnsupported: Skip}\n", []string{`spec.onUnsupported: expected Error or Warn, found "Skip"`}},
+		{"results", head + "spec: {results: All}\n", []string{`spec.results: expected Changes, Failures or None, found "All"`}},
 		{"unknown key of a ConfigMap", configMap + "  policy: x\n", []string{`data.policy: unknown field "policy"`}},
 		{"text of a ConfigMap", configMap + "  policies: \"[\"\n", []string{"data.policies: expected YAML text"}},
 		{"two documents in a ConfigMap", configMap + "  policies: |\n    - a: b\n    ---\n    - c: d\n", []string{"data.policies: expected YAML text: expected one document"}},

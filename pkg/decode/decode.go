@@ -30,7 +30,8 @@ type Fault struct {
 // the json tags, embedded structs and UnmarshalJSON methods of the types, with
 // the strictness of the API server: names are case-sensitive, a number is not
 // a string, 1.5 is not an integer, and a field without a place is a fault. A
-// null leaves a field as it is.
+// null leaves a field as it is. A field with a tag such as enum:"Error,Warn"
+// takes those words alone, or none.
 //
 // It goes on after a fault, and returns all of them in path order; what fits
 // is decoded. Fields of type any share memory with value.
@@ -247,10 +248,18 @@ func (d *decoder) structure(m map[string]any, v reflect.Value) {
 				d.fault("%s", unknown(k, known.names))
 				return
 			}
-			d.decode(m[k], fieldByIndex(v, index))
+			field := fieldByIndex(v, index)
+			d.decode(m[k], field)
+			if words := known.words[k]; words != nil && field.String() != "" && !slices.Contains(words, field.String()) {
+				d.fault("expected %s, found %q", oneOf(words), field.String())
+			}
 		})
 	}
 }
+
+// Words returns what the enum tag of the field of T with a json name lists; nil
+// when it takes any text.
+func Words[T any](name string) []string { return fieldsOf(reflect.TypeFor[T]()).words[name] }
 
 // fieldByIndex returns a field, and makes the embedded structs on the way to
 // it.
@@ -269,7 +278,8 @@ func fieldByIndex(v reflect.Value, index []int) reflect.Value {
 
 type fields struct {
 	index map[string][]int
-	names []string // sorted
+	names []string            // sorted
+	words map[string][]string // of fields that take only some
 }
 
 var known sync.Map // reflect.Type to *fields
@@ -278,7 +288,7 @@ func fieldsOf(t reflect.Type) *fields {
 	if f, ok := known.Load(t); ok {
 		return f.(*fields)
 	}
-	f := &fields{index: map[string][]int{}}
+	f := &fields{index: map[string][]int{}, words: map[string][]string{}}
 	f.add(t, nil)
 	f.names = slices.Sorted(maps.Keys(f.index))
 	known.Store(t, f)
@@ -312,6 +322,9 @@ func (f *fields) add(t reflect.Type, prefix []int) {
 		}
 		if _, ok := f.index[name]; !ok {
 			f.index[name] = slices.Concat(prefix, []int{i})
+			if words := field.Tag.Get("enum"); words != "" {
+				f.words[name] = strings.Split(words, ",")
+			}
 		}
 	}
 	for _, i := range embedded {

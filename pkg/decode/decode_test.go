@@ -3,6 +3,7 @@ package decode_test
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -171,5 +172,24 @@ func TestStrictTakesWhatFitsBesideFaults(t *testing.T) {
 	faults := decode.Strict(values(t, `{"text": "x", "port": "y", "nothing": null, "flag": null}`), &into)
 	if len(faults) != 2 || into.Text != "x" || into.Flag != nil {
 		t.Errorf("faults %v, decoded %+v", faults, into)
+	}
+}
+
+func TestStrictWords(t *testing.T) {
+	type part struct {
+		Mode string `json:"mode,omitempty" enum:"On,Off,Auto"`
+	}
+	for value, want := range map[string]string{"Off": "", "": "", "off": `mode: expected On, Off or Auto, found "off"`} {
+		var into part
+		got := ""
+		for _, f := range decode.Strict(map[string]any{"mode": value}, &into) {
+			got += f.Path.String() + ": " + f.Message
+		}
+		if got != want {
+			t.Errorf("%q: got %q, want %q", value, got, want)
+		}
+	}
+	if got := decode.Words[part]("mode"); !slices.Equal(got, []string{"On", "Off", "Auto"}) {
+		t.Errorf("Words: %q", got)
 	}
 }

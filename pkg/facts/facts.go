@@ -40,11 +40,14 @@ type Request struct {
 
 // An APICall is a recorded answer of the API server or of a service.
 type APICall struct {
+	// URLPath is the path of the API server, or the URL of the service.
 	URLPath string `json:"urlPath"`
-	Method  string `json:"method,omitempty"` // GET when empty
+	// Method is GET by default.
+	Method string `json:"method,omitempty" enum:"GET,POST"`
 	// Data is the body that the answer is for: key and value of each entry of
 	// the policy's data. Without it the answer is for every body.
-	Data     any `json:"data,omitempty"`
+	Data any `json:"data,omitempty"`
+	// Response is the decoded body of the answer.
 	Response any `json:"response"`
 	// Error is what the call failed with, in place of a response.
 	Error string `json:"error,omitempty"`

@@ -14,20 +14,31 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
+// Kind is the kind of a document that declares facts.
+var Kind = resource.Kind{Group: oneloop, Version: "v1alpha1", Kind: "ClusterFacts"}
+
 // A Spec is what a user declares: spec of kind ClusterFacts, and
 // spec.clusterFacts of ApplyPolicies.
 type Spec struct {
-	Resources     []map[string]any `json:"resources,omitempty"`
-	Files         []string         `json:"files,omitempty"` // read by the caller, who knows where from
-	APICalls      []APICall        `json:"apiCalls,omitempty"`
-	GlobalContext map[string]any   `json:"globalContext,omitempty"`
+	// Resources are objects that policies may look up: Namespaces, ConfigMaps,
+	// parameters, CustomResourceDefinitions.
+	Resources []map[string]any `json:"resources,omitempty"`
+	// Files hold the same. The caller reads them, who knows where from.
+	Files []string `json:"files,omitempty"`
+	// APICalls are recorded answers of the API server or of a service.
+	APICalls []APICall `json:"apiCalls,omitempty"`
+	// GlobalContext gives GlobalContextEntries their values, by name.
+	GlobalContext map[string]any `json:"globalContext,omitempty"`
 	// Images are what a registry tells of images, as in Kyverno's Context: image
 	// is the reference, the other fields are those of image.GetMetadata.
-	Images            []map[string]any `json:"images,omitempty"`
-	UserInfo          *Requester       `json:"userInfo,omitempty"`
-	Operation         string           `json:"operation,omitempty"`
-	DefaultNamespace  string           `json:"defaultNamespace,omitempty"`
-	KubernetesVersion string           `json:"kubernetesVersion,omitempty"`
+	Images []map[string]any `json:"images,omitempty"`
+	// UserInfo is who makes the request.
+	UserInfo *Requester `json:"userInfo,omitempty"`
+	// Operation is what the request does; CREATE by default.
+	Operation string `json:"operation,omitempty" enum:"CREATE,UPDATE,DELETE,CONNECT"`
+	// DefaultNamespace is how policies see items that name none; "default".
+	DefaultNamespace  string `json:"defaultNamespace,omitempty"`
+	KubernetesVersion string `json:"kubernetesVersion,omitempty"`
 	// ResourceFilters are those of Kyverno's ConfigMap, such as
 	// "[*/*,kube-system,*]": kind, namespace and name of what Kyverno never sees.
 	ResourceFilters []string `json:"resourceFilters,omitempty"`
@@ -63,8 +74,6 @@ func (s *Spec) Faults() []decode.Fault {
 		switch {
 		case c.URLPath == "":
 			fault(at, "expected a urlPath: the path of the API server, or the URL of the service")
-		case c.Method != "" && c.Method != "GET" && c.Method != "POST":
-			fault(at.Key("method"), "expected GET or POST, found %q", c.Method)
 		case c.Error != "" && c.Response != nil:
 			fault(at.Key("error"), "expected either a response or the error of the call")
 		}
@@ -73,11 +82,6 @@ func (s *Spec) Faults() []decode.Fault {
 		if reference, _ := image["image"].(string); reference == "" {
 			fault(root.Key("images").Index(i), "expected an image: the reference that policies ask for")
 		}
-	}
-	switch s.Operation {
-	case "", "CREATE", "UPDATE", "DELETE", "CONNECT":
-	default:
-		fault(root.Key("operation"), "expected CREATE, UPDATE, DELETE or CONNECT, found %q", s.Operation)
 	}
 	for i, filter := range s.ResourceFilters {
 		if !strings.HasPrefix(filter, "[") || !strings.HasSuffix(filter, "]") || strings.Count(filter, ",") > 2 {

@@ -1,8 +1,8 @@
-// Package reports holds what the report formats write against the schemas that
+// Package schemas holds what the report formats write against the schemas that
 // the formats' own projects publish: the CustomResourceDefinitions of
 // OpenReports and of PolicyReport, the JSON Schema of SARIF, and a reader of
 // JUnit files, for which there is no schema.
-package reports
+package schemas
 
 import (
 	"bytes"

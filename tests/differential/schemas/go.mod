@@ -1,6 +1,7 @@
-// This module holds reports against the schemas that their readers publish. It
-// is apart from the product's module so that those readers stay out of it.
-module github.com/oneloop-dev/oneloop/tests/differential/reports
+// This module holds reports against the schemas that their readers publish, and
+// our own documents against ours. It is apart from the product's module so that
+// those readers stay out of it.
+module github.com/oneloop-dev/oneloop/tests/differential/schemas
 
 go 1.26.6
 
