@@ -199,6 +199,7 @@ func TestOwner(t *testing.T) {
 	}{
 		{"pkg/fieldpath", "pkg/fieldpath", 0},
 		{"pkg/policy", "pkg/policy", 3},
+		{"pkg/policy/internal/constraints", "pkg/policy", 3}, // of what languages share
 		{"pkg/policy/kyverno", "pkg/policy/kyverno", 4},
 		{"pkg/policy/kyverno/internal/match", "pkg/policy/kyverno", 4},
 		{"pkg/policy/kyverno/match", "", -1}, // only internal packages belong to a language

@@ -88,6 +88,8 @@ type Facts struct {
 	lists   map[listKey][]*entry  // in the order in which they were added
 	kinds   []resource.Kind       // of objects, each once; elements never change
 	counts  map[resource.Kind]int // how many objects are of a kind
+
+	derived *sync.Map // of Derived
 }
 
 // A Subresource tells the kind of a subresource of another kind, as in
@@ -130,6 +132,7 @@ func New() *Facts {
 		objects:          map[objectKey]*entry{},
 		lists:            map[listKey][]*entry{},
 		counts:           map[resource.Kind]int{},
+		derived:          &sync.Map{},
 	}
 }
 
@@ -142,7 +145,22 @@ func (f *Facts) Clone() *Facts {
 		c.lists[k] = slices.Clone(list)
 	}
 	c.kinds, c.counts = slices.Clone(f.kinds), maps.Clone(f.counts)
+	c.derived = &sync.Map{}
 	return &c
+}
+
+// CRD is the kind of the objects that describe custom resources.
+var CRD = resource.Kind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}
+
+// Derived returns what derive made of f, which it calls once for each key: for
+// what takes long and depends on nothing but the CustomResourceDefinitions among
+// the objects. It serves many goroutines.
+func Derived[T any](f *Facts, key any, derive func(*Facts) (T, error)) (T, error) {
+	once, ok := f.derived.Load(key)
+	if !ok {
+		once, _ = f.derived.LoadOrStore(key, sync.OnceValues(func() (T, error) { return derive(f) }))
+	}
+	return once.(func() (T, error))() //nolint:forcetypeassert // a key stands for one type
 }
 
 // AddResources makes rs known to lookups, as they are now: a later Update of
@@ -162,6 +180,9 @@ func (f *Facts) AddObject(o resource.Object) {
 
 func (f *Facts) add(id resource.ID, decode func() (resource.Object, error)) {
 	e := &entry{id: id, decode: decode}
+	if id.Kind == CRD {
+		f.derived.Clear()
+	}
 	k := f.key(id)
 	old, known := f.objects[k]
 	f.objects[k] = e
