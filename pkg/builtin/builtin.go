@@ -5,6 +5,7 @@ package builtin
 import (
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno"
+	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel"
 	"github.com/oneloop-dev/oneloop/pkg/policy/pinimages"
 	"github.com/oneloop-dev/oneloop/pkg/report"
 	"github.com/oneloop-dev/oneloop/pkg/report/json"
@@ -16,6 +17,7 @@ import (
 // Languages stand in the order in which they run.
 var Languages = []policy.Language{
 	kyverno.Language,
+	kyvernocel.Language,
 	pinimages.Language, // last: it pins what the others made
 }
 

@@ -56,8 +56,6 @@ func Vet(languages []policy.Language, docs []*resource.Resource) []policy.Findin
 // no policy at all.
 func foreign(k resource.Kind) string {
 	switch k.Group {
-	case "policies.kyverno.io":
-		return "one of Kyverno's CEL policies"
 	case "kyverno.io":
 		return "a kind of Kyverno"
 	case "admissionregistration.k8s.io":

@@ -166,7 +166,21 @@ func compile(f *fixture, languages []policy.Language) (*compiled, error) {
 			c.policies[i].without[fault.Rule] = fault.Err.Error()
 		}
 	}
+	for _, n := range set.Notices {
+		// A policy without rules that is only noticed is not evaluated.
+		for _, p := range c.policies {
+			if p.id == n.Policy.ID && p.rules == nil && !runs(&set, p.id) {
+				p.unevaluated = n.Message
+			}
+		}
+	}
 	return c, errors.Join(errs...)
+}
+
+// runs reports whether anything of a set comes from a policy.
+func runs(set *policy.Set, id resource.ID) bool {
+	return slices.ContainsFunc(set.Admission(), func(p policy.Program) bool { return p.Policy().ID == id }) ||
+		slices.ContainsFunc(slices.Concat(set.Generate, set.MutateExisting), func(p policy.Background) bool { return p.Policy().ID == id })
 }
 
 func join(a, b string) string {

@@ -8,6 +8,9 @@ import (
 	"github.com/google/cel-go/common/types/traits"
 )
 
+// JSON returns a CEL value as JSON value.
+func JSON(v ref.Val) (any, error) { return goValue(v) }
+
 // goValue returns what encoding/json writes for a CEL value in Kyverno: a
 // timestamp in RFC 3339, a duration as nanoseconds, bytes in base64. The keys of
 // a map must be strings.

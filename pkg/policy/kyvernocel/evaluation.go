@@ -1,0 +1,59 @@
+package kyvernocel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/oneloop-dev/oneloop/pkg/expr/cel"
+	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel/internal/library"
+	"github.com/oneloop-dev/oneloop/pkg/resource"
+)
+
+// An evaluation is one policy applied to one resource. It belongs to one
+// goroutine.
+type evaluation struct {
+	ctx     context.Context //nolint:containedctx // of the one call that it serves
+	request *request
+	values  cel.Variables
+}
+
+// newEvaluation makes o the object that the expressions of a policy of the given
+// namespace see, "" for a cluster-scoped one.
+func newEvaluation(ctx context.Context, r *request, namespace string, o resource.Object) (*evaluation, error) {
+	ns, err := r.namespaceObject()
+	if err != nil {
+		return nil, err
+	}
+	w := &library.World{Facts: r.in.Facts, Now: r.in.Now, Namespace: namespace}
+	values := cel.Variables(w.Values())
+	_, old := r.objects(o)
+	values["object"], values["oldObject"] = o, old
+	values["request"], values["namespaceObject"] = r.variable(), ns
+	return &evaluation{ctx: ctx, request: r, values: values}, nil
+}
+
+// begin gives the expressions the exceptions and the variables of the policy,
+// which keep their values from here on.
+func (ev *evaluation) begin(x *exemption, variables *cel.Definitions) {
+	ev.values["exceptions"] = x.variable()
+	variables.Bind(ev.values)
+}
+
+// setObject makes o the object that expressions see from now on.
+func (ev *evaluation) setObject(o resource.Object) { ev.values["object"] = o }
+
+// hold reports whether all conditions are true. One that is false decides,
+// whatever errors the ones before it had.
+func (ev *evaluation) hold(conditions []*expression) (bool, error) {
+	var errs []error
+	for _, c := range conditions {
+		ok, err := c.EvalBool(ev.ctx, ev.values, nil)
+		if err != nil {
+			errs = append(errs, placed(c.at, fmt.Errorf("condition %q: %w", c.name, err)))
+		} else if !ok {
+			return false, nil
+		}
+	}
+	return len(errs) == 0, errors.Join(errs...)
+}

@@ -1,0 +1,69 @@
+package kyvernocel
+
+import (
+	gocel "github.com/google/cel-go/cel"
+
+	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
+	"github.com/oneloop-dev/oneloop/pkg/policy"
+	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel/internal/autogen"
+	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel/internal/match"
+	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel/internal/spec"
+)
+
+// compileMutation compiles a policy or, with a variant, a copy of it.
+func compileMutation(p *spec.MutatingPolicy, s *spec.MutatingSpec, variant autogen.Variant, exceptions []*exception) (*mutation, []*policy.Error) {
+	base, err := mutationEnvironment(p.Namespace())
+	if err != nil {
+		return nil, []*policy.Error{p.Error(nil, err)}
+	}
+	at := fieldpath.Path{}.Key("spec")
+	c, err := newCompiler(&p.Document, base, s.Variables, at.Key("variables"))
+	if err != nil {
+		return nil, []*policy.Error{p.Error(nil, err)}
+	}
+	m := &mutation{policy: p, extracted: variant == autogen.Extracted, variables: c.variables}
+	m.match = c.matcher(at.Key("matchConstraints"), s.MatchConstraints)
+	m.conditions = c.conditions(at.Key("matchConditions"), s.MatchConditions)
+	m.targetConditions = c.conditions(at.Key("targetMatchConditions"), s.TargetMatchConditions)
+	if t := s.TargetMatchConstraints; t != nil {
+		at := at.Key("targetMatchConstraints")
+		m.targets = c.matcher(at, &t.MatchResources)
+		if t.Expression != "" {
+			m.target = c.compile(at.Key("expression"), t.Expression, gocel.MapType(gocel.StringType, gocel.AnyType))
+		}
+	}
+	for i, mutation := range s.Mutations {
+		at := at.Key("mutations").Index(i)
+		if mutation.PatchType == "JSONPatch" {
+			m.patches = append(m.patches, c.jsonPatch(at.Key("jsonPatch").Key("expression"), mutation.JSONPatch.Expression))
+		} else {
+			m.patches = append(m.patches, c.applyConfiguration(at.Key("applyConfiguration").Key("expression"), mutation.ApplyConfiguration.Expression))
+		}
+	}
+	for i, a := range s.AuditAnnotations {
+		m.annotations = append(m.annotations, c.compile(at.Key("auditAnnotations").Index(i).Key("valueExpression"), a.ValueExpression, nil))
+	}
+	m.exceptions = c.exceptions(exceptions)
+	return m, c.faults
+}
+
+// matcher compiles what a policy matches.
+func (c *compiler) matcher(at fieldpath.Path, m *spec.MatchResources) *match.Matcher {
+	out, faults := match.Compile(at.String(), m)
+	for _, f := range faults {
+		c.fault(append(at[:len(at):len(at)], f.Path...), f.Err)
+	}
+	return out
+}
+
+// exceptions compiles the conditions of the exceptions of a policy, which know
+// what the policy knows.
+func (c *compiler) exceptions(list []*exception) []*exception {
+	var out []*exception
+	for _, e := range list {
+		own := &compiler{document: &e.spec.Document, environment: c.environment}
+		out = append(out, &exception{spec: e.spec, conditions: own.conditions(fieldpath.Path{}.Key("spec").Key("matchConditions"), e.spec.Spec.MatchConditions)})
+		c.faults = append(c.faults, own.faults...)
+	}
+	return out
+}

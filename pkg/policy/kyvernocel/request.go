@@ -1,0 +1,201 @@
+package kyvernocel
+
+import (
+	"maps"
+	"strings"
+
+	"github.com/oneloop-dev/oneloop/pkg/expr/cel"
+	"github.com/oneloop-dev/oneloop/pkg/facts"
+	"github.com/oneloop-dev/oneloop/pkg/policy"
+	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel/internal/match"
+	"github.com/oneloop-dev/oneloop/pkg/resource"
+)
+
+// A request is an admission request about one resource, as policies see it.
+type request struct {
+	in          policy.Input
+	kind        resource.Kind // of a subresource, its parent's
+	subresource string
+	namespace   string // as policies see it
+	assumed     bool   // the resource names no namespace; policies see namespace all the same
+	operation   string
+}
+
+func newRequest(in policy.Input) *request {
+	r := &request{in: in, kind: in.ID.Kind, namespace: in.ID.Namespace, operation: in.Facts.Request.Operation}
+	for _, s := range in.Facts.Subresources() {
+		if own := s.Subresource; r.kind == (resource.Kind{Group: own.Group, Version: own.Version, Kind: own.Kind}) {
+			parent := s.ParentResource
+			r.kind = resource.Kind{Group: parent.Group, Version: parent.Version, Kind: parent.Kind}
+			_, r.subresource, _ = strings.Cut(own.Name, "/")
+		}
+	}
+	if in.Operation != "" {
+		r.operation = in.Operation
+	}
+	r.namespace = seenNamespace(in.Facts, in.ID)
+	r.assumed = r.namespace != in.ID.Namespace
+	return r
+}
+
+// seenNamespace is the namespace of an object as policies see it.
+func seenNamespace(known *facts.Facts, id resource.ID) string {
+	if id.Namespace == "" && !resource.ClusterScoped(id.Kind) {
+		return known.DefaultNamespace
+	}
+	return id.Namespace
+}
+
+// show returns o as policies see it: with the namespace that the API server
+// would have filled in.
+func (r *request) show(o resource.Object) resource.Object {
+	meta, ok := o["metadata"].(map[string]any)
+	if !r.assumed || !ok {
+		return o
+	}
+	meta = maps.Clone(meta)
+	meta["namespace"] = r.namespace
+	o = maps.Clone(o)
+	o["metadata"] = meta
+	return o
+}
+
+// hide undoes show, unless somebody changed the namespace.
+func (r *request) hide(o resource.Object) resource.Object {
+	meta, ok := o["metadata"].(map[string]any)
+	if !r.assumed || !ok || meta["namespace"] != r.namespace {
+		return o
+	}
+	meta = maps.Clone(meta)
+	delete(meta, "namespace")
+	o = maps.Clone(o)
+	o["metadata"] = meta
+	return o
+}
+
+// subject is what policies match o as.
+func (r *request) subject(o resource.Object) match.Subject {
+	return match.Subject{
+		Kind: r.kind, Subresource: r.subresource, Name: r.in.ID.Name, Namespace: r.namespace,
+		Operation: r.operation, Object: o, Facts: r.in.Facts,
+	}
+}
+
+// objects returns object and oldObject of the request; what it has not is empty.
+func (r *request) objects(o resource.Object) (object, old resource.Object) {
+	object, old = r.show(o), resource.Object{}
+	switch r.operation {
+	case "UPDATE":
+		// When nothing tells how the object was before, it was the same, as in
+		// Kyverno's command line.
+		switch {
+		case r.in.Old != nil:
+			old = r.show(r.in.Old)
+		case r.in.Requested != nil:
+			old = r.show(r.in.Requested)
+		default:
+			old = object
+		}
+	case "DELETE":
+		object, old = resource.Object{}, object
+	}
+	return object, old
+}
+
+// variable returns the variable request. Its object is the resource as it was
+// before all policies, and stays so.
+func (r *request) variable() map[string]any {
+	requested := r.in.Object
+	if r.in.Requested != nil {
+		requested = r.in.Requested
+	}
+	object, old := r.objects(requested)
+	kind := map[string]any{"group": r.kind.Group, "version": r.kind.Version, "kind": r.kind.Kind}
+	plural := map[string]any{"group": r.kind.Group, "version": r.kind.Version, "resource": resource.Plural(r.kind.Kind)}
+	out := map[string]any{
+		"uid": "", "kind": kind, "resource": plural, "requestKind": kind, "requestResource": plural,
+		"name": r.in.ID.Name, "namespace": r.requestNamespace(), "operation": r.operation, "dryRun": false,
+		"object": object, "oldObject": old, "options": nil,
+		"userInfo": r.user(),
+	}
+	if r.subresource != "" {
+		out["subResource"], out["requestSubResource"] = r.subresource, r.subresource
+	}
+	// As in JSON, where what is empty is left out.
+	for _, name := range []string{"name", "namespace"} {
+		if out[name] == "" {
+			delete(out, name)
+		}
+	}
+	options := map[string]string{"CREATE": "CreateOptions", "UPDATE": "UpdateOptions", "DELETE": "DeleteOptions"}[r.operation]
+	if options != "" {
+		out["options"] = map[string]any{"apiVersion": "meta.k8s.io/v1", "kind": options}
+	}
+	return out
+}
+
+// requestNamespace is that of the request: about a Namespace, it is its name.
+func (r *request) requestNamespace() string {
+	if r.kind == (resource.Kind{Version: "v1", Kind: "Namespace"}) {
+		return r.in.ID.Name
+	}
+	return r.namespace
+}
+
+// user returns the requester.
+func (r *request) user() any {
+	known := &r.in.Facts.Request
+	if !known.UserDeclared {
+		return cel.Unknown(facts.MissingUser("request.userInfo"))
+	}
+	texts := func(list []string) []any {
+		out := make([]any, len(list))
+		for i, s := range list {
+			out[i] = s
+		}
+		return out
+	}
+	out := map[string]any{}
+	if known.User.Username != "" {
+		out["username"] = known.User.Username
+	}
+	if known.User.UID != "" {
+		out["uid"] = known.User.UID
+	}
+	if len(known.User.Groups) > 0 {
+		out["groups"] = texts(known.User.Groups)
+	}
+	if len(known.User.Extra) > 0 {
+		extra := map[string]any{}
+		for k, v := range known.User.Extra {
+			extra[k] = texts(v)
+		}
+		out["extra"] = extra
+	}
+	return out
+}
+
+// namespaceObject returns the Namespace that the resource is in: null when it is
+// in none or is one itself.
+func (r *request) namespaceObject() (any, error) {
+	if r.namespace == "" {
+		return nil, nil
+	}
+	id := resource.ID{Kind: resource.Kind{Version: "v1", Kind: "Namespace"}, Name: r.namespace}
+	o, ok, err := r.in.Facts.Get(id)
+	if err != nil {
+		return nil, err
+	}
+	if ok {
+		return o, nil
+	}
+	labels, known := r.in.Facts.NamespaceLabels(r.namespace)
+	if !known {
+		return cel.Unknown(facts.MissingObject("namespaceObject is", "v1/Namespace", "", r.namespace)), nil
+	}
+	set := make(map[string]any, len(labels))
+	for k, v := range labels {
+		set[k] = v
+	}
+	return resource.Object{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": r.namespace, "labels": set}}, nil
+}
