@@ -10,7 +10,7 @@ GOBUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false
 LDFLAGS = -s -w -buildid= -X github.com/oneloop-dev/oneloop/pkg/cli.Version=$(VERSION)
 TALLY   = go run ./tests/tools/tally
 
-.PHONY: build test race e2e differential conformance bench lint generate demo image clean
+.PHONY: build test race e2e differential conformance bench lint generate demo image release clean
 build:
 	$(GOBUILD) -ldflags '$(LDFLAGS)' -o bin/oneloop ./fn/oneloop
 
@@ -53,6 +53,10 @@ image: build
 	printf 'root:x:0:0:root:/:/sbin/nologin\nnobody:x:65534:65534:nobody:/:/sbin/nologin\n' > dist/image/passwd
 	TZ=UTC touch -d 1970-01-01T00:00:00 dist/image dist/image/*
 	DOCKER_BUILDKIT=0 docker build --quiet --build-arg 'VERSION=$(VERSION)' --tag '$(IMAGE)' --file Dockerfile dist/image
+
+# All platforms, checksums and SBOMs: make release VERSION=v0.1.0
+release:
+	go run ./tests/tools/release -version '$(VERSION)' -o dist/release
 
 bin/kustomize: tests/tools/kustomize/go.mod
 	cd tests/tools/kustomize && $(GOBUILD) -o ../../../$@ sigs.k8s.io/kustomize/kustomize/v5
