@@ -43,6 +43,7 @@ var fences = []struct {
 	{"github.com/google/go-containerregistry/pkg/authn", []string{"pkg/digest/*"}, "only digest sources see credentials"},
 	{"net/http", []string{"pkg/digest/*"}, "only digest sources use the network"},
 	{"k8s.io/apiserver", []string{"pkg/expr/cel"}, "the API server's CEL libraries are big, and one package is enough to know them"},
+	{"sigs.k8s.io/structured-merge-diff", []string{"pkg/patch/apply"}, "what is merged there is JSON values everywhere else"},
 	{"github.com/spf13/cobra", []string{"pkg/cli"}, "only the command line has flags"},
 }
 
