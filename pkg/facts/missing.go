@@ -91,6 +91,20 @@ spec:
 `, name)))
 }
 
+// MissingImage says how to declare what a registry tells of an image.
+func MissingImage(reference string) error {
+	return fmt.Errorf("manifest and configuration of image %s are not known at render time, and a lock holds digests only: %w; "+
+		"set images.mode to LockedOrResolve or Resolve, with the registry's host in network.allow, or give them with --facts, as in\n%s", reference, ErrMissing, indent(fmt.Sprintf(`apiVersion: oneloop.dev/v1alpha1
+kind: ClusterFacts
+metadata: {name: facts}
+spec:
+  images:
+  - image: %s
+    manifest: {}
+    config: {}
+`, reference)))
+}
+
 func indent(text string) string {
 	return "  " + strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n  ")
 }

@@ -25,7 +25,7 @@ func newEvaluation(ctx context.Context, r *request, namespace string, o resource
 	if err != nil {
 		return nil, err
 	}
-	w := &library.World{Facts: r.in.Facts, Now: r.in.Now, Namespace: namespace}
+	w := &library.World{Facts: r.in.Facts, Now: r.in.Now, Namespace: namespace, Digests: r.in.Digests, Context: ctx}
 	values := cel.Variables(w.Values())
 	_, old := r.objects(o)
 	values["object"], values["oldObject"] = o, old

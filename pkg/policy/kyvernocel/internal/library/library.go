@@ -30,6 +30,7 @@ func Options(namespace string) []cel.EnvOption {
 	out = append(out, orValue()...)
 	out = append(out, exceptions()...)
 	out = append(out, lookups(namespace)...)
+	out = append(out, images()...)
 	return out
 }
 

@@ -1,6 +1,7 @@
 package library
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/google/cel-go/common/types"
 
+	"github.com/oneloop-dev/oneloop/pkg/digest"
 	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
@@ -21,6 +23,11 @@ type World struct {
 	Now   func() time.Time // nil when nobody declared a time
 	// Namespace is that of the policy, "" when it is cluster-scoped.
 	Namespace string
+	// Digests answers image.GetMetadata, for what the facts say nothing about; nil
+	// when nobody may ask.
+	Digests digest.Resolver
+	// Context ends what Digests does; nil: never.
+	Context context.Context //nolint:containedctx // functions of CEL get none
 }
 
 // Values returns the variables that Options declares, but for exceptions.
@@ -30,6 +37,7 @@ func (w *World) Values() map[string]any {
 		"resource":      world{opaque{resourceType}, w},
 		"globalContext": world{opaque{globalContextType}, w},
 		"http":          world{opaque{httpType}, w},
+		"image":         world{opaque{imageDataType}, w},
 		now:             types.WrapErr(facts.MissingTime("time.now()")),
 	}
 	if w.Now != nil {
