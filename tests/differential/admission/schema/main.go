@@ -1,5 +1,5 @@
 // Command schema writes the schemas of the built-in kinds that package apply
-// carries, from the apply configurations of client-go.
+// carries, from the OpenAPI documents of Kubernetes.
 package main
 
 import (

@@ -5,21 +5,64 @@ package table
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 
-	apiextensions "k8s.io/apiextensions-apiserver/pkg/client/applyconfiguration"
-	apiextensionsscheme "k8s.io/apiextensions-apiserver/pkg/client/clientset/clientset/scheme"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/managedfields"
-	builtin "k8s.io/client-go/applyconfigurations"
-	clientscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/kube-openapi/pkg/schemaconv"
+	"k8s.io/kube-openapi/pkg/spec3"
+	"k8s.io/kube-openapi/pkg/validation/spec"
 	"sigs.k8s.io/structured-merge-diff/v6/schema"
 )
+
+// The release whose API server the schemas are of. Its module holds the OpenAPI
+// documents that the API server publishes, and from which it takes the schemas
+// for its own merges. Nothing of the module is compiled.
+const (
+	release = "k8s.io/kubernetes@v1.36.3"
+	sum     = "h1:qDQdoMiluAE2Eab6Fa52YV+WjiGz9mZFFoagEA6cI+o="
+)
+
+// Documents returns the OpenAPI documents of the release, by group and version
+// as they are in their paths: api/v1, apis/apps/v1.
+func Documents() (map[string]*spec3.OpenAPI, error) {
+	out, err := exec.Command("go", "mod", "download", "-json", release).Output()
+	if err != nil {
+		return nil, fmt.Errorf("downloading %s: %w: %s", release, err, out)
+	}
+	var module struct{ Dir, Sum string }
+	if err := json.Unmarshal(out, &module); err != nil {
+		return nil, err
+	}
+	if module.Sum != sum {
+		return nil, fmt.Errorf("%s has the sum %s, expected %s", release, module.Sum, sum)
+	}
+	files, err := filepath.Glob(filepath.Join(module.Dir, "api/openapi-spec/v3/api*__v*_openapi.json"))
+	if err != nil || len(files) == 0 {
+		return nil, fmt.Errorf("%s has no OpenAPI documents: %w", release, err)
+	}
+	documents := map[string]*spec3.OpenAPI{}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		var document spec3.OpenAPI
+		if err := json.Unmarshal(data, &document); err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		name := strings.TrimSuffix(filepath.Base(file), "_openapi.json")
+		documents[strings.ReplaceAll(name, "__", "/")] = &document
+	}
+	return documents, nil
+}
 
 type writer struct {
 	types map[string]schema.TypeDef // by their names in OpenAPI
@@ -31,11 +74,14 @@ type writer struct {
 // Generate returns the table.
 func Generate() ([]byte, error) {
 	w := &writer{types: map[string]schema.TypeDef{}, kinds: map[string]string{}, lines: map[string]string{}, named: map[string]string{}}
-	if err := w.add(clientscheme.Scheme, builtin.NewTypeConverter(clientscheme.Scheme)); err != nil {
+	documents, err := Documents()
+	if err != nil {
 		return nil, err
 	}
-	if err := w.add(apiextensionsscheme.Scheme, apiextensions.NewTypeConverter(apiextensionsscheme.Scheme)); err != nil {
-		return nil, err
+	for _, name := range slices.Sorted(maps.Keys(documents)) {
+		if err := w.add(documents[name].Components.Schemas); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
 	}
 	for _, name := range w.kinds {
 		if err := w.reach(name); err != nil {
@@ -54,38 +100,58 @@ func Generate() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// add collects the kinds of a scheme that the converter knows, and its types.
-func (w *writer) add(scheme *runtime.Scheme, converter managedfields.TypeConverter) error {
-	for kind := range scheme.AllKnownTypes() {
-		stub := &unstructured.Unstructured{}
-		stub.SetGroupVersionKind(kind)
-		value, err := converter.ObjectToTyped(stub)
-		if err != nil {
-			continue // options and lists have no schema
+// add collects the kinds of objects and the types of a document.
+func (w *writer) add(schemas map[string]*spec.Schema) error {
+	converted, err := schemaconv.ToSchemaFromOpenAPI(schemas, false)
+	if err != nil {
+		return err
+	}
+	for _, def := range converted.Types {
+		normalize(&def.Atom)
+		if old, ok := w.types[def.Name]; ok && !reflect.DeepEqual(old, def) {
+			return fmt.Errorf("type %s has two schemas", def.Name)
 		}
-		name := *value.TypeRef().NamedType
-		if strings.HasPrefix(name, meta) {
-			continue // DeleteOptions and the like, which every group has
-		}
-		w.kinds[kind.Group+"/"+kind.Version+"/"+kind.Kind] = name
-		if _, ok := w.types[name]; ok {
+		w.types[def.Name] = def
+	}
+	for name, s := range schemas {
+		// Lists and options have other metadata, or none.
+		metadata, ok := s.Properties["metadata"]
+		if !ok || !slices.ContainsFunc(metadata.AllOf, func(s spec.Schema) bool { return strings.HasSuffix(s.Ref.String(), ".ObjectMeta") }) {
 			continue
 		}
-		for _, def := range value.Schema().Types {
-			if old, ok := w.types[def.Name]; ok && !old.Equals(&def) {
-				return fmt.Errorf("type %s has two schemas", def.Name)
+		var kinds []struct{ Group, Version, Kind string }
+		if err := s.Extensions.GetObject("x-kubernetes-group-version-kind", &kinds); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		for _, k := range kinds {
+			kind := k.Group + "/" + k.Version + "/" + k.Kind
+			if other, ok := w.kinds[kind]; ok && other != name {
+				return fmt.Errorf("kind %s is of types %s and %s", kind, other, name)
 			}
-			w.types[def.Name] = def
+			w.kinds[kind] = name
 		}
 	}
 	return nil
 }
 
-const meta = "io.k8s.apimachinery.pkg.apis.meta."
+// normalize sorts the fields of a type: a document has them in no order.
+func normalize(a *schema.Atom) {
+	if a.List != nil {
+		normalize(&a.List.ElementType.Inlined)
+	}
+	if a.Map == nil {
+		return
+	}
+	normalize(&a.Map.ElementType.Inlined)
+	slices.SortFunc(a.Map.Fields, func(a, b schema.StructField) int { return strings.Compare(a.Name, b.Name) })
+	for i := range a.Map.Fields {
+		normalize(&a.Map.Fields[i].Type.Inlined)
+	}
+}
 
 // short returns a unique shorter name: nobody sees the names of types.
 func short(name string) string {
-	for _, prefix := range []string{"io.k8s.apiextensions-apiserver.pkg.apis.", "io.k8s.api.", "io.k8s.apimachinery.pkg.apis.", "io.k8s.apimachinery.pkg."} {
+	for _, prefix := range []string{"io.k8s.apiextensions-apiserver.pkg.apis.", "io.k8s.kube-aggregator.pkg.apis.", "io.k8s.api.", "io.k8s.apimachinery.pkg.apis.", "io.k8s.apimachinery.pkg."} {
 		if rest, ok := strings.CutPrefix(name, prefix); ok {
 			return rest
 		}
@@ -164,7 +230,7 @@ func (w *writer) list(l *schema.List) (string, error) {
 // object leaves unions out, which mean nothing to a merge.
 func (w *writer) object(m *schema.Map) (string, error) {
 	var parts []string
-	for _, field := range slices.SortedFunc(slices.Values(m.Fields), func(a, b schema.StructField) int { return strings.Compare(a.Name, b.Name) }) {
+	for _, field := range m.Fields {
 		ref, err := w.ref(field.Type)
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", field.Name, err)
@@ -178,11 +244,14 @@ func (w *writer) object(m *schema.Map) (string, error) {
 		switch value := field.Default.(type) {
 		case string:
 			part += "=" + strconv.Quote(value)
-		case int:
-			part += "=" + strconv.Itoa(value)
+		case float64:
+			if value != float64(int64(value)) {
+				return "", fmt.Errorf("%s: the default %v is not written", field.Name, value)
+			}
+			part += "=" + strconv.FormatInt(int64(value), 10)
 		case bool:
 			part += "=" + strconv.FormatBool(value)
-		case nil, map[any]any:
+		case nil, map[string]any, []any:
 		default:
 			return "", fmt.Errorf("%s: a default of type %T is not written", field.Name, value)
 		}
