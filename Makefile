@@ -10,7 +10,7 @@ GOBUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false
 LDFLAGS = -s -w -buildid= -X github.com/oneloop-dev/oneloop/pkg/cli.Version=$(VERSION)
 TALLY   = go run ./tests/tools/tally
 
-.PHONY: build test race e2e differential conformance bench lint generate demo image release clean
+.PHONY: build test race e2e differential conformance bench lint generate man demo image release clean
 build:
 	$(GOBUILD) -ldflags '$(LDFLAGS)' -o bin/oneloop ./fn/oneloop
 
@@ -44,6 +44,10 @@ lint: bin/golangci-lint
 
 generate:
 	go generate ./...
+	go run -C tests/tools/reference . markdown ../../../docs/reference
+
+man:
+	go run -C tests/tools/reference . man ../../../dist/man
 
 image: build
 	mkdir -p dist/image

@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/oneloop-dev/oneloop/pkg/builtin"
+	"github.com/oneloop-dev/oneloop/pkg/config"
 	"github.com/oneloop-dev/oneloop/pkg/digest"
 	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/pipeline"
@@ -42,6 +44,9 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	streams.complain(err)
 	return exitCode(err)
 }
+
+// Command returns the command line for what describes it, such as man pages.
+func Command() *cobra.Command { return rootCommand(&streams{out: io.Discard, err: io.Discard}) }
 
 // streams are one writer for data (out) and one for people (err).
 type streams struct {
@@ -144,10 +149,30 @@ ResourceList to standard output. kustomize and kpt call it like that.`,
 	}
 	cmd.Flags().StringVar(&root, "root", ".", "folder that the files named in the functionConfig must be below")
 	cmd.AddCommand(renderCommand(s), diffCommand(s), lockCommand(s), testCommand(s), vetCommand(s), compareCommand(s), explainCommand(s))
+	for _, c := range cmd.Commands() {
+		for name, words := range completions() {
+			directive := cobra.ShellCompDirectiveNoFileComp
+			if strings.HasSuffix(words[0], "=") {
+				directive |= cobra.ShellCompDirectiveNoSpace
+			}
+			if c.Flags().Lookup(name) != nil {
+				_ = c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, directive))
+			}
+		}
+	}
 	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %s --help", err, c.CommandPath())
 	})
 	return cmd
+}
+
+// completions are the words that a shell offers for flags, by name.
+func completions() map[string][]string {
+	var reports []string
+	for _, f := range builtin.Formats {
+		reports = append(reports, f.Name+"=")
+	}
+	return map[string][]string{"digests": config.Modes, "on-unsupported": {"Error", "Warn"}, "report": reports}
 }
 
 // plural writes a count with its noun.

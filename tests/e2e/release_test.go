@@ -61,7 +61,7 @@ func TestRelease(t *testing.T) {
 	}
 
 	files := unpack(t, archive, first[archive])
-	for _, name := range []string{"LICENSE", "README.md", "CHANGELOG.md"} {
+	for _, name := range []string{"LICENSE", "README.md", "CHANGELOG.md", "man/oneloop-render.1", "completion/oneloop.zsh"} {
 		if len(files[name]) == 0 {
 			t.Errorf("the archive has no %s", name)
 		}

@@ -59,6 +59,10 @@ func release(version, out string, targets []string) error {
 		return err
 	}
 	defer os.RemoveAll(scratch)
+	help, err := documentation(scratch)
+	if err != nil {
+		return err
+	}
 	for _, target := range targets {
 		goos, goarch, ok := strings.Cut(target, "/")
 		if !ok {
@@ -74,6 +78,7 @@ func release(version, out string, targets []string) error {
 		if err != nil {
 			return err
 		}
+		files = append(files, help...)
 		if goos == "windows" {
 			err = writeZip(base+".zip", files)
 		} else {
@@ -121,6 +126,38 @@ func contents(program string) ([]file, error) {
 			f.mode = 0o755
 		}
 		out = append(out, f)
+	}
+	return out, nil
+}
+
+// documentation makes the man pages, and the completions for shells.
+func documentation(scratch string) ([]file, error) {
+	folder := filepath.Join(scratch, "man")
+	cmd := exec.Command("go", "run", "-C", "tests/tools/reference", ".", "man", folder)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Run(); err != nil {
+		return nil, err
+	}
+	pages, err := filepath.Glob(filepath.Join(folder, "*.1"))
+	if err != nil {
+		return nil, err
+	}
+	var out []file
+	for _, page := range pages {
+		data, err := os.ReadFile(page)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, file{"man/" + filepath.Base(page), 0o644, data})
+	}
+	for _, shell := range []string{"bash", "fish", "powershell", "zsh"} {
+		cmd := exec.Command("go", "run", "./fn/oneloop", "completion", shell)
+		cmd.Stderr = os.Stderr
+		data, err := cmd.Output()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, file{"completion/oneloop." + shell, 0o644, data})
 	}
 	return out, nil
 }

@@ -9,6 +9,19 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// TestReference writes the page of the command line again and compares.
+func TestReference(t *testing.T) {
+	folder := t.TempDir()
+	cmd := exec.Command("go", "run", ".", "markdown", folder)
+	cmd.Dir = "tools/reference"
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if diff := cmp.Diff(read(t, folder+"/command-line.md"), read(t, "../docs/reference/command-line.md")); diff != "" {
+		t.Errorf("docs/reference/command-line.md is out of date: run make generate (-want +got)\n%s", diff)
+	}
+}
+
 // TestSchemas makes the JSON Schemas again and compares.
 func TestSchemas(t *testing.T) {
 	folder := t.TempDir()

@@ -1,0 +1,92 @@
+// Command reference writes what the command line says of itself: a page in
+// Markdown for each command, or man pages.
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+
+	"github.com/oneloop-dev/oneloop/pkg/cli"
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "reference:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	if len(args) != 2 {
+		return fmt.Errorf("usage: reference markdown|man FOLDER")
+	}
+	folder := args[1]
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	root := cli.Command()
+	root.DisableAutoGenTag = true // the date
+	switch args[0] {
+	case "markdown":
+		return markdown(root, folder)
+	case "man":
+		epoch := time.Unix(0, 0)
+		return doc.GenManTree(root, &doc.GenManHeader{Title: "ONELOOP", Section: "1", Date: &epoch, Source: "oneloop", Manual: "oneloop"}, folder)
+	}
+	return fmt.Errorf("%q: expected markdown or man", args[0])
+}
+
+// markdown writes one page of all commands.
+func markdown(root *cobra.Command, folder string) error {
+	var out strings.Builder
+	out.WriteString("# The command line\n\nWritten by `make generate` from what `--help` says.\n")
+	var write func(c *cobra.Command) error
+	write = func(c *cobra.Command) error {
+		if c.Hidden || c.IsAdditionalHelpTopicCommand() {
+			return nil
+		}
+		c.InitDefaultHelpFlag()
+		fmt.Fprintf(&out, "\n## %s\n\n%s\n", c.CommandPath(), strings.TrimSpace(c.Long))
+		if c.Long == "" {
+			fmt.Fprintf(&out, "%s.\n", c.Short)
+		}
+		if c.Runnable() {
+			fmt.Fprintf(&out, "\n```console\n$ %s\n```\n", c.UseLine())
+		}
+		if c.Example != "" {
+			fmt.Fprintf(&out, "\n```sh\n%s\n```\n", dedent(c.Example))
+		}
+		if flags := c.NonInheritedFlags().FlagUsages(); flags != "" {
+			fmt.Fprintf(&out, "\n```text\n%s```\n", flags)
+		}
+		if c.Name() == "completion" {
+			return nil // each shell's says the same
+		}
+		for _, sub := range c.Commands() {
+			if err := write(sub); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	root.InitDefaultCompletionCmd()
+	if err := write(root); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(folder, "command-line.md"), []byte(out.String()), 0o644)
+}
+
+// dedent takes the two spaces of examples from each line.
+func dedent(text string) string {
+	lines := strings.Split(text, "\n")
+	for i := range lines {
+		lines[i] = strings.TrimPrefix(lines[i], "  ")
+	}
+	return strings.Join(lines, "\n")
+}
