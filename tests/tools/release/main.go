@@ -20,6 +20,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -59,7 +60,7 @@ func release(version, out string, targets []string) error {
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	help, err := documentation(scratch)
+	help, err := documentation(version, scratch)
 	if err != nil {
 		return err
 	}
@@ -131,9 +132,10 @@ func contents(program string) ([]file, error) {
 }
 
 // documentation makes the man pages, and the completions for shells.
-func documentation(scratch string) ([]file, error) {
+func documentation(version, scratch string) ([]file, error) {
 	folder := filepath.Join(scratch, "man")
-	cmd := exec.Command("go", "run", "-C", "tests/tools/reference", ".", "man", folder)
+	cmd := exec.Command("go", "run", "-C", "tests/tools/reference", "-trimpath", ".", "man", folder)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as the programs, so that little is compiled
 	cmd.Stderr = os.Stderr
 	if err := cmd.Run(); err != nil {
 		return nil, err
@@ -150,8 +152,12 @@ func documentation(scratch string) ([]file, error) {
 		}
 		out = append(out, file{"man/" + filepath.Base(page), 0o644, data})
 	}
+	program, err := build(version, runtime.GOOS, runtime.GOARCH, scratch)
+	if err != nil {
+		return nil, err
+	}
 	for _, shell := range []string{"bash", "fish", "powershell", "zsh"} {
-		cmd := exec.Command("go", "run", "./fn/oneloop", "completion", shell)
+		cmd := exec.Command(program, "completion", shell)
 		cmd.Stderr = os.Stderr
 		data, err := cmd.Output()
 		if err != nil {
