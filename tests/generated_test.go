@@ -1,7 +1,6 @@
 package tests
 
 import (
-	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -9,42 +8,43 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestReference writes the page of the command line again and compares.
+// TestReference writes the pages of the reference again and compares.
 func TestReference(t *testing.T) {
-	folder := t.TempDir()
-	cmd := exec.Command("go", "run", ".", "markdown", folder)
-	cmd.Dir = "tools/reference"
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	if diff := cmp.Diff(read(t, folder+"/command-line.md"), read(t, "../docs/reference/command-line.md")); diff != "" {
-		t.Errorf("docs/reference/command-line.md is out of date: run make generate (-want +got)\n%s", diff)
-	}
+	sameFiles(t, "../docs/reference", "md", func(folder string) *exec.Cmd {
+		cmd := exec.Command("go", "run", ".", "markdown", folder)
+		cmd.Dir = "tools/reference"
+		return cmd
+	})
 }
 
 // TestSchemas makes the JSON Schemas again and compares.
 func TestSchemas(t *testing.T) {
+	sameFiles(t, "../pkg/schema", "json", func(folder string) *exec.Cmd {
+		cmd := exec.Command("go", "run", "./tests/tools/schemas", folder)
+		cmd.Dir = ".."
+		return cmd
+	})
+}
+
+// sameFiles compares the files of a folder with those that a command writes.
+func sameFiles(t *testing.T, committed, extension string, command func(folder string) *exec.Cmd) {
+	t.Helper()
 	folder := t.TempDir()
-	cmd := exec.Command("go", "run", "./tests/tools/schemas", folder)
-	cmd.Dir = ".."
-	if out, err := cmd.CombinedOutput(); err != nil {
+	if out, err := command(folder).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	made, err := filepath.Glob(filepath.Join(folder, "*.json"))
-	if err != nil || len(made) == 0 {
-		t.Fatalf("no schemas: %v", err)
-	}
-	there, err := filepath.Glob("../pkg/schema/*.json")
-	if err != nil || len(there) != len(made) {
-		t.Errorf("pkg/schema has %d schemas, and there are %d: run make generate", len(there), len(made))
-	}
-	for _, file := range made {
-		want, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
+	files := func(folder string) map[string]string {
+		names, err := filepath.Glob(filepath.Join(folder, "*."+extension))
+		if err != nil || len(names) == 0 {
+			t.Fatalf("nothing in %s: %v", folder, err)
 		}
-		if diff := cmp.Diff(string(want), read(t, "../pkg/schema/"+filepath.Base(file))); diff != "" {
-			t.Errorf("pkg/schema/%s is out of date: run make generate (-want +got)\n%s", filepath.Base(file), diff)
+		out := map[string]string{}
+		for _, name := range names {
+			out[filepath.Base(name)] = read(t, name)
 		}
+		return out
+	}
+	if diff := cmp.Diff(files(folder), files(committed)); diff != "" {
+		t.Errorf("%s is out of date: run make generate (-want +got)\n%s", committed, diff)
 	}
 }

@@ -1,8 +1,10 @@
-// Command reference writes what the command line says of itself: a page in
-// Markdown for each command, or man pages.
+// Command reference writes the pages that the program knows best itself: its
+// commands, the manuals of its policy languages and the functions of their
+// expressions in Markdown, or its man pages.
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,7 +14,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
 
+	"github.com/oneloop-dev/oneloop/pkg/builtin"
 	"github.com/oneloop-dev/oneloop/pkg/cli"
+	"github.com/oneloop-dev/oneloop/pkg/expr/jmespath"
 )
 
 func main() {
@@ -34,7 +38,7 @@ func run(args []string) error {
 	root.DisableAutoGenTag = true // the date
 	switch args[0] {
 	case "markdown":
-		return markdown(root, folder)
+		return errors.Join(commandLine(root, folder), manuals(folder), functions(folder))
 	case "man":
 		epoch := time.Unix(0, 0)
 		return doc.GenManTree(root, &doc.GenManHeader{Title: "ONELOOP", Section: "1", Date: &epoch, Source: "oneloop", Manual: "oneloop"}, folder)
@@ -42,8 +46,8 @@ func run(args []string) error {
 	return fmt.Errorf("%q: expected markdown or man", args[0])
 }
 
-// markdown writes one page of all commands.
-func markdown(root *cobra.Command, folder string) error {
+// commandLine writes one page of all commands.
+func commandLine(root *cobra.Command, folder string) error {
 	var out strings.Builder
 	out.WriteString("# The command line\n\nWritten by `make generate` from what `--help` says.\n")
 	var write func(c *cobra.Command) error
@@ -80,6 +84,35 @@ func markdown(root *cobra.Command, folder string) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(folder, "command-line.md"), []byte(out.String()), 0o644)
+}
+
+// manuals writes a page for each policy language: the comment of its package.
+func manuals(folder string) error {
+	for _, l := range builtin.Languages {
+		title, text, _ := strings.Cut(l.Doc, "\n")
+		var out strings.Builder
+		fmt.Fprintf(&out, "# %s\n\nAlso `oneloop explain %s`.\n\n", strings.TrimSpace(title), l.Name)
+		for line := range strings.Lines(strings.TrimSpace(text) + "\n") {
+			if strings.HasPrefix(line, "# ") {
+				line = "#" + line
+			}
+			out.WriteString(line)
+		}
+		if err := os.WriteFile(filepath.Join(folder, l.Name+".md"), []byte(out.String()), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// functions writes what expressions may call.
+func functions(folder string) error {
+	var out strings.Builder
+	out.WriteString("# Functions of JMESPath\n\nThose of Kyverno's `{{ }}`, its own and those of JMESPath, with the results of Kyverno 1.19.\n\n| function | |\n|---|---|\n")
+	for _, f := range jmespath.Functions() {
+		fmt.Fprintf(&out, "| `%s` | %s |\n", strings.ReplaceAll(f.Signature, "|", "\\|"), strings.ReplaceAll(f.Note, "|", "\\|"))
+	}
+	return os.WriteFile(filepath.Join(folder, "jmespath.md"), []byte(out.String()), 0o644)
 }
 
 // dedent takes the two spaces of examples from each line.
