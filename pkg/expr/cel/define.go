@@ -20,6 +20,7 @@ const definedName = "variables"
 // evaluation; then they are immutable.
 type Definitions struct {
 	declared *apiservercel.DeclType
+	exact    *exactFields // in place of declared
 	names    []string
 	programs map[string]*Program
 }
@@ -32,14 +33,26 @@ func Define() *Definitions {
 	}
 }
 
+// DefineExact is Define as in Kyverno: a variable has the very type of its
+// expression, where the API server takes those of objects for any type.
+func DefineExact() *Definitions {
+	return &Definitions{exact: &exactFields{}, programs: map[string]*Program{}}
+}
+
 // With returns e with variables, whose fields are those of d, also of those that
 // are added later.
 func (e *Environment) With(d *Definitions) (*Environment, error) {
-	opts, err := declare(e.env, d.declared)
-	if err != nil {
-		return nil, err
+	var opts []cel.EnvOption
+	if d.exact != nil {
+		opts = []cel.EnvOption{d.exact.provide, cel.Variable(definedName, exactType)}
+	} else {
+		declared, err := declare(e.env, d.declared)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(declared, cel.Variable(definedName, d.declared.CelType()))
 	}
-	env, err := e.env.Extend(append(opts, cel.Variable(definedName, d.declared.CelType()))...)
+	env, err := e.env.Extend(opts...)
 	if err != nil {
 		return nil, fmt.Errorf("CEL environment: %w", err)
 	}
@@ -53,7 +66,11 @@ func (d *Definitions) Add(e *Environment, name, expression string) error {
 	if err != nil {
 		return err
 	}
-	d.declared.Fields[name] = apiservercel.NewDeclField(name, declType(p.output), true, nil, nil)
+	if d.exact != nil {
+		d.exact.add(name, p.output)
+	} else {
+		d.declared.Fields[name] = apiservercel.NewDeclField(name, declType(p.output), true, nil, nil)
+	}
 	if d.programs[name] == nil {
 		d.names = append(d.names, name)
 	}
@@ -66,7 +83,11 @@ func (d *Definitions) Add(e *Environment, name, expression string) error {
 // its value, or error, until Bind is called again. What it costs counts for the
 // expression that was first.
 func (d *Definitions) Bind(v Variables) Variables {
-	values := &definedValues{MapValue: lazy.NewMapValue(d.declared)}
+	var t ref.Type = exactType
+	if d.exact == nil {
+		t = d.declared
+	}
+	values := &definedValues{MapValue: lazy.NewMapValue(t)}
 	for _, name := range d.names {
 		p := d.programs[name]
 		values.Append(name, func(*lazy.MapValue) ref.Val { return values.eval(name, p, v) })

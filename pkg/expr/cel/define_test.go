@@ -310,3 +310,48 @@ func TestResultTypes(t *testing.T) {
 		}
 	}
 }
+
+// With exact types a variable may be a patch, and knows what it is not.
+func TestDefineExact(t *testing.T) {
+	base := environment(t, cel.WithPatches(), cel.ForStored())
+	d := cel.DefineExact()
+	env, err := base.With(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, expression := range map[string]string{"patch": `[JSONPatch{op: "test"}]`, "object": `Object{}`, "text": `"a"`} {
+		if err := d.Add(env, name, expression); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := env.Compile("variables.patch", cel.PatchResult); err != nil {
+		t.Error(err)
+	}
+	if _, err := env.Compile("variables.object", cel.ObjectResult); err != nil {
+		t.Error(err)
+	}
+	if _, err := env.Compile("variables.other", cel.Any); err == nil || !strings.Contains(err.Error(), "undefined field 'other'") {
+		t.Errorf("an unknown variable: %v", err)
+	}
+	if _, err := env.Compile("variables.text.size() == variables.text", cel.Any); err == nil {
+		t.Error("a text is compared with a number")
+	}
+	p, err := env.Compile(`variables.text == "a" && variables.object == Object{}`, cel.Bool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := p.EvalBool(context.Background(), d.Bind(cel.Variables{}), nil); !ok || err != nil {
+		t.Errorf("%t, %v", ok, err)
+	}
+	// The API server takes patches for any type.
+	d = cel.Define()
+	if env, err = base.With(d); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Add(env, "patch", `[JSONPatch{op: "test"}]`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := env.Compile("variables.patch", cel.PatchResult); err == nil {
+		t.Error("a patch that the API server does not know as one")
+	}
+}

@@ -49,7 +49,7 @@ type compiler struct {
 
 // newCompiler compiles the variables of a policy; at is where they stand.
 func newCompiler(d *spec.Document, base *cel.Environment, variables []spec.Expression, at fieldpath.Path) (*compiler, error) {
-	c := &compiler{document: d, variables: cel.Define()}
+	c := &compiler{document: d, variables: cel.DefineExact()}
 	var err error
 	if c.environment, err = base.With(c.variables); err != nil {
 		return nil, err

@@ -57,3 +57,15 @@ func (ev *evaluation) hold(conditions []*expression) (bool, error) {
 	}
 	return len(errs) == 0, errors.Join(errs...)
 }
+
+// prune drops what the policy added and the kind does not have, as the API server
+// does with what a webhook answers.
+func (ev *evaluation) prune(before, after resource.Object) (resource.Object, error) {
+	schemas, err := schemasOf(ev.request.in.Facts)
+	if err != nil {
+		return nil, err
+	}
+	after, dropped, err := schemas.Prune(resource.IDOf(before).Kind, before, after)
+	ev.request.dropped = append(ev.request.dropped, dropped...)
+	return after, err
+}

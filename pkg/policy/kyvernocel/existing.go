@@ -24,13 +24,16 @@ func (m *targetMutator) React(ctx context.Context, in policy.Input, w policy.Wor
 	if w.Background() && m.policy.Spec.SkipsBackgroundRequests() || !m.policy.Spec.AdmissionEnabled() {
 		return nil, nil
 	}
-	req := newRequest(in)
+	req, err := newRequest(in)
+	if err != nil {
+		return nil, err
+	}
 	if own := m.policy.Namespace(); own != "" && own != req.requestNamespace() {
 		return nil, nil
 	}
 	o := req.show(in.Object)
 	for _, v := range m.mutations {
-		matched, err := v.match.Matches(req.subject(o))
+		_, matched, err := v.match.Match(req.subject(o))
 		if err != nil {
 			return []policy.Result{m.failed(req, err)}, nil
 		}
@@ -116,7 +119,10 @@ func (m *targetMutator) react(ctx context.Context, ev *evaluation, v *mutation, 
 func (m *targetMutator) change(ctx context.Context, trigger *request, target resource.Object) (resource.Object, policy.Result) {
 	in := trigger.in
 	in.ID, in.Object, in.Old = resource.IDOf(target), target, nil
-	req := newRequest(in)
+	req, err := newRequest(in)
+	if err != nil {
+		return target, m.failed(trigger, err)
+	}
 	o := req.show(target)
 	var first policy.Result
 	for i, v := range m.mutations {
@@ -145,24 +151,26 @@ func (m *targetMutator) targets(ev *evaluation, v *mutation, w policy.World) ([]
 	if v.target != nil {
 		return m.chosen(ev, v, w)
 	}
-	all, err := w.Resources(func(k resource.Kind) bool { _, ok := v.targets.Targets(k); return ok })
+	all, err := w.Resources(v.targets.Selects)
 	if err != nil {
 		return nil, err
 	}
 	var out []resource.Object
 	for _, o := range all {
 		in := ev.request.in
-		in.ID = resource.IDOf(o)
-		req := newRequest(in)
-		names, _ := v.targets.Targets(in.ID.Kind)
-		if own := m.policy.Namespace(); own != "" && req.namespace != own || names != nil && !slices.Contains(names, in.ID.Name) || !v.targets.Labels(o) {
-			continue
-		}
-		inside, err := v.targets.InNamespace(req.subject(o))
+		in.ID, in.Operation = resource.IDOf(o), "UPDATE"
+		req, err := newRequest(in)
 		if err != nil {
 			return nil, err
 		}
-		if inside {
+		if own := m.policy.Namespace(); own != "" && req.namespace != own {
+			continue
+		}
+		_, matched, err := v.targets.Match(req.subject(o))
+		if err != nil {
+			return nil, err
+		}
+		if matched {
 			out = append(out, o)
 		}
 	}
@@ -201,7 +209,7 @@ func (m *targetMutator) chosen(ev *evaluation, v *mutation, w policy.World) ([]r
 		}
 		i := slices.IndexFunc(found, func(o resource.Object) bool {
 			other := resource.IDOf(o)
-			return other.Name == id.Name && seenNamespace(ev.request.in.Facts, other) == seenNamespace(ev.request.in.Facts, id)
+			return other.Name == id.Name && ev.request.seenNamespace(other) == ev.request.seenNamespace(id)
 		})
 		if i >= 0 {
 			out = append(out, found[i])

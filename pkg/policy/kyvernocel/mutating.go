@@ -11,8 +11,8 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
+	"github.com/oneloop-dev/oneloop/pkg/policy/internal/constraints"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel/internal/autogen"
-	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel/internal/match"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel/internal/spec"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
@@ -21,7 +21,7 @@ import (
 // makes of it. It is immutable.
 type mutation struct {
 	policy *spec.MutatingPolicy
-	match  *match.Matcher
+	match  *constraints.Matcher
 	// extracted is set for a copy for controllers that Kyverno does not change.
 	extracted bool
 
@@ -31,8 +31,8 @@ type mutation struct {
 	targetConditions []*expression
 	patches          []*patch
 	annotations      []*expression
-	targets          *match.Matcher // targetMatchConstraints; nil: none
-	target           *expression    // of it; nil: none
+	targets          *constraints.Matcher // targetMatchConstraints; nil: none
+	target           *expression          // of it; nil: none
 }
 
 // mutating compiles a MutatingPolicy or NamespacedMutatingPolicy.
@@ -99,14 +99,17 @@ func (m *mutator) Apply(ctx context.Context, in policy.Input) ([]policy.Result, 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	req := newRequest(in)
+	req, err := newRequest(in)
+	if err != nil {
+		return nil, err
+	}
 	if own := m.policy.Namespace(); own != "" && own != req.requestNamespace() {
 		return nil, nil
 	}
 	o := req.show(in.Object)
 	var all []policy.Result
 	for _, v := range m.mutations {
-		matched, err := v.match.Matches(req.subject(o))
+		_, matched, err := v.match.Match(req.subject(o))
 		if err != nil {
 			all = append(all, m.failed(req, err))
 			continue
@@ -119,7 +122,7 @@ func (m *mutator) Apply(ctx context.Context, in policy.Input) ([]policy.Result, 
 			o = result.Object
 			result.Object = req.hide(o)
 		}
-		all = append(all, result)
+		all = append(append(all, result), req.notices()...)
 	}
 	return all, ctx.Err()
 }
@@ -171,6 +174,9 @@ func (v *mutation) run(ev *evaluation, conditions []*expression, o resource.Obje
 		if _, err := a.Eval(ev.ctx, ev.values, nil); err != nil {
 			return fail(placed(a.at, err))
 		}
+	}
+	if out, err = ev.prune(o, out); err != nil {
+		return fail(err)
 	}
 	if resource.Equal(o, out) {
 		return policy.Result{Outcome: policy.Passed, Message: "nothing to change"}

@@ -1,12 +1,15 @@
 package kyvernocel
 
 import (
+	"slices"
+	"strings"
+
 	gocel "github.com/google/cel-go/cel"
 
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
+	"github.com/oneloop-dev/oneloop/pkg/policy/internal/constraints"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel/internal/autogen"
-	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel/internal/match"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel/internal/spec"
 )
 
@@ -27,17 +30,18 @@ func compileMutation(p *spec.MutatingPolicy, s *spec.MutatingSpec, variant autog
 	m.targetConditions = c.conditions(at.Key("targetMatchConditions"), s.TargetMatchConditions)
 	if t := s.TargetMatchConstraints; t != nil {
 		at := at.Key("targetMatchConstraints")
-		m.targets = c.matcher(at, &t.MatchResources)
+		m.targets = c.targetMatcher(at, t.Resources)
 		if t.Expression != "" {
 			m.target = c.compile(at.Key("expression"), t.Expression, gocel.MapType(gocel.StringType, gocel.AnyType))
 		}
 	}
+	atomics := s.Evaluation != nil && s.Evaluation.UseServerSideApply
 	for i, mutation := range s.Mutations {
 		at := at.Key("mutations").Index(i)
 		if mutation.PatchType == "JSONPatch" {
 			m.patches = append(m.patches, c.jsonPatch(at.Key("jsonPatch").Key("expression"), mutation.JSONPatch.Expression))
 		} else {
-			m.patches = append(m.patches, c.applyConfiguration(at.Key("applyConfiguration").Key("expression"), mutation.ApplyConfiguration.Expression))
+			m.patches = append(m.patches, c.applyConfiguration(at.Key("applyConfiguration").Key("expression"), mutation.ApplyConfiguration.Expression, atomics))
 		}
 	}
 	for i, a := range s.AuditAnnotations {
@@ -48,10 +52,30 @@ func compileMutation(p *spec.MutatingPolicy, s *spec.MutatingSpec, variant autog
 }
 
 // matcher compiles what a policy matches.
-func (c *compiler) matcher(at fieldpath.Path, m *spec.MatchResources) *match.Matcher {
-	out, faults := match.Compile(at.String(), m)
-	for _, f := range faults {
-		c.fault(append(at[:len(at):len(at)], f.Path...), f.Err)
+func (c *compiler) matcher(at fieldpath.Path, r *constraints.Resources) *constraints.Matcher {
+	out, err := constraints.Compile(r, constraints.Options{Exact: true, GenerateName: true})
+	if err != nil {
+		c.fault(at, err)
+	}
+	return out
+}
+
+// targetMatcher compiles which resources a policy changes, whatever happens to
+// them. A rule about a subresource chooses the resources that have it.
+func (c *compiler) targetMatcher(at fieldpath.Path, r constraints.Resources) *constraints.Matcher {
+	r.ResourceRules = slices.Clone(r.ResourceRules)
+	for i := range r.ResourceRules {
+		rule := &r.ResourceRules[i]
+		rule.Operations = []string{"*"}
+		rule.Resources = slices.Clone(rule.Resources)
+		for j := range rule.Resources {
+			rule.Resources[j], _, _ = strings.Cut(rule.Resources[j], "/")
+		}
+	}
+	r.ExcludeResourceRules = nil
+	out, err := constraints.Compile(&r, constraints.Options{Exact: true})
+	if err != nil {
+		c.fault(at, err)
 	}
 	return out
 }

@@ -1,15 +1,14 @@
 package kyvernocel
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 
-	jsonpatch "gopkg.in/evanphx/json-patch.v4"
-	utiljson "k8s.io/apimachinery/pkg/util/json"
-
 	"github.com/oneloop-dev/oneloop/pkg/expr/cel"
+	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
+	"github.com/oneloop-dev/oneloop/pkg/patch/apply"
+	"github.com/oneloop-dev/oneloop/pkg/patch/rfc6902"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
@@ -41,53 +40,52 @@ func (c *compiler) jsonPatch(at fieldpath.Path, text string) *patch {
 		if err != nil {
 			return nil, err
 		}
-		return applyOperations(operations, o)
+		out, err := rfc6902.Apply(o, operations)
+		if errors.Is(err, rfc6902.ErrTestFailed) {
+			return o, nil // nothing to do then
+		}
+		return out, err
 	}}
 }
 
-// applyOperations applies a JSON patch as the API server does: where a test does
-// not hold, the object stays as it is.
-func applyOperations(operations []any, o resource.Object) (resource.Object, error) {
-	if len(operations) == 0 {
-		return o, nil
-	}
-	text, err := json.Marshal(operations)
-	if err != nil {
-		return nil, err
-	}
-	p, err := jsonpatch.DecodePatch(text)
-	if err != nil {
-		return nil, err
-	}
-	before, err := json.Marshal(o)
-	if err != nil {
-		return nil, err
-	}
-	after, err := p.Apply(before)
-	if errors.Is(err, jsonpatch.ErrTestFailed) {
-		return o, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("JSON Patch: %w", err)
-	}
-	var out resource.Object
-	if err := utiljson.Unmarshal(after, &out); err != nil {
-		return nil, fmt.Errorf("JSON Patch: the result is no object: %w", err)
-	}
-	return out, nil
-}
-
-// applyConfiguration compiles a mutation of type ApplyConfiguration.
-func (c *compiler) applyConfiguration(at fieldpath.Path, text string) *patch {
+// applyConfiguration compiles a mutation of type ApplyConfiguration. Atomics says
+// that it may replace lists and maps that are merged as a whole.
+func (c *compiler) applyConfiguration(at fieldpath.Path, text string, atomics bool) *patch {
 	e := c.compile(at, text, cel.ObjectResult)
-	return &patch{e, func(ev *evaluation, _ resource.Object) (resource.Object, error) {
+	return &patch{e, func(ev *evaluation, o resource.Object) (resource.Object, error) {
 		v, err := e.Eval(ev.ctx, ev.values, nil)
 		if err != nil {
 			return nil, err
 		}
-		if _, err := cel.Object(v); err != nil {
+		configuration, err := cel.Object(v)
+		if err != nil {
 			return nil, err
 		}
-		return nil, fmt.Errorf("ApplyConfiguration is not evaluated yet: %w", errors.ErrUnsupported)
+		schemas, err := schemasOf(ev.request.in.Facts)
+		if err != nil {
+			return nil, err
+		}
+		merge := schemas.Merge
+		if atomics {
+			merge = schemas.MergeAtomics
+		}
+		out, err := merge(resource.IDOf(o).Kind, o, configuration)
+		if err != nil {
+			return nil, fmt.Errorf("error applying patch: %w", err)
+		}
+		return out, nil
 	}}
+}
+
+// schemasOf returns the schemas of the built-in kinds, and of those that the facts
+// define.
+func schemasOf(f *facts.Facts) (*apply.Schemas, error) {
+	type key struct{}
+	return facts.Derived(f, key{}, func(f *facts.Facts) (*apply.Schemas, error) {
+		definitions, err := f.List(facts.CRD.Group, facts.CRD.Kind, "")
+		if err != nil {
+			return nil, err
+		}
+		return apply.BuiltIn().With(definitions)
+	})
 }

@@ -1,28 +1,36 @@
 package kyvernocel
 
 import (
+	"fmt"
 	"maps"
 	"strings"
 
 	"github.com/oneloop-dev/oneloop/pkg/expr/cel"
 	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
-	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel/internal/match"
+	"github.com/oneloop-dev/oneloop/pkg/policy/internal/constraints"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
 // A request is an admission request about one resource, as policies see it.
 type request struct {
 	in          policy.Input
+	kinds       *constraints.Kinds
 	kind        resource.Kind // of a subresource, its parent's
 	subresource string
 	namespace   string // as policies see it
 	assumed     bool   // the resource names no namespace; policies see namespace all the same
 	operation   string
+
+	dropped []string // fields that a policy added and the kind does not have
 }
 
-func newRequest(in policy.Input) *request {
-	r := &request{in: in, kind: in.ID.Kind, namespace: in.ID.Namespace, operation: in.Facts.Request.Operation}
+func newRequest(in policy.Input) (*request, error) {
+	kinds, err := constraints.KindsOf(in.Facts)
+	if err != nil {
+		return nil, err
+	}
+	r := &request{kinds: kinds, in: in, kind: in.ID.Kind, namespace: in.ID.Namespace, operation: in.Facts.Request.Operation}
 	for _, s := range in.Facts.Subresources() {
 		if own := s.Subresource; r.kind == (resource.Kind{Group: own.Group, Version: own.Version, Kind: own.Kind}) {
 			parent := s.ParentResource
@@ -33,17 +41,27 @@ func newRequest(in policy.Input) *request {
 	if in.Operation != "" {
 		r.operation = in.Operation
 	}
-	r.namespace = seenNamespace(in.Facts, in.ID)
+	r.namespace = r.seenNamespace(in.ID)
 	r.assumed = r.namespace != in.ID.Namespace
-	return r
+	return r, nil
 }
 
 // seenNamespace is the namespace of an object as policies see it.
-func seenNamespace(known *facts.Facts, id resource.ID) string {
-	if id.Namespace == "" && !resource.ClusterScoped(id.Kind) {
-		return known.DefaultNamespace
+func (r *request) seenNamespace(id resource.ID) string {
+	if id.Namespace == "" && !r.kinds.ClusterScoped(id.Kind) {
+		return r.in.Facts.DefaultNamespace
 	}
 	return id.Namespace
+}
+
+// notices tells what became of the resource besides what the policy says.
+func (r *request) notices() []policy.Result {
+	if len(r.dropped) == 0 {
+		return nil
+	}
+	message := fmt.Sprintf("%s has no field %s in Kubernetes 1.36, whose API server drops what the policy adds there, as is done here", r.in.ID.Kind, strings.Join(r.dropped, ", "))
+	r.dropped = nil
+	return []policy.Result{{Outcome: policy.Noticed, Message: message}}
 }
 
 // show returns o as policies see it: with the namespace that the API server
@@ -74,11 +92,15 @@ func (r *request) hide(o resource.Object) resource.Object {
 }
 
 // subject is what policies match o as.
-func (r *request) subject(o resource.Object) match.Subject {
-	return match.Subject{
-		Kind: r.kind, Subresource: r.subresource, Name: r.in.ID.Name, Namespace: r.namespace,
-		Operation: r.operation, Object: o, Facts: r.in.Facts,
+func (r *request) subject(o resource.Object) *constraints.Subject {
+	s := &constraints.Subject{
+		Kind: r.kind, Subresource: r.subresource, Name: r.in.ID.Name, Namespace: r.requestNamespace(),
+		Operation: r.operation, Object: o, Facts: r.in.Facts, Kinds: r.kinds,
 	}
+	if r.operation == "DELETE" {
+		s.Object, s.Old = nil, o
+	}
+	return s
 }
 
 // objects returns object and oldObject of the request; what it has not is empty.
@@ -111,7 +133,7 @@ func (r *request) variable() map[string]any {
 	}
 	object, old := r.objects(requested)
 	kind := map[string]any{"group": r.kind.Group, "version": r.kind.Version, "kind": r.kind.Kind}
-	plural := map[string]any{"group": r.kind.Group, "version": r.kind.Version, "resource": resource.Plural(r.kind.Kind)}
+	plural := map[string]any{"group": r.kind.Group, "version": r.kind.Version, "resource": r.kinds.Resource(r.kind)}
 	out := map[string]any{
 		"uid": "", "kind": kind, "resource": plural, "requestKind": kind, "requestResource": plural,
 		"name": r.in.ID.Name, "namespace": r.requestNamespace(), "operation": r.operation, "dryRun": false,

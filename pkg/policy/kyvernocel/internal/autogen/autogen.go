@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/oneloop-dev/oneloop/pkg/policy/internal/constraints"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel/internal/spec"
 )
 
@@ -33,7 +34,7 @@ var controllers = map[string]string{
 
 // Possible reports whether a policy that matches m is copied at all: it has to be
 // about Pods and about nothing else of them than their namespace.
-func Possible(m *spec.MatchResources) bool {
+func Possible(m *constraints.Resources) bool {
 	if m == nil || len(m.ExcludeResourceRules) > 0 || len(m.ResourceRules) != 1 {
 		return false
 	}
@@ -48,7 +49,7 @@ func Possible(m *spec.MatchResources) bool {
 // Targets returns what the copies of a policy that matches m match, by variant.
 // chosen are the names of controllers, nil for all that Kyverno knows; it passes
 // over names that mean nothing to it.
-func Targets(m *spec.MatchResources, chosen []string) map[Variant]*spec.MatchResources {
+func Targets(m *constraints.Resources, chosen []string) map[Variant]*constraints.Resources {
 	if !Possible(m) {
 		return nil
 	}
@@ -76,17 +77,17 @@ func Targets(m *spec.MatchResources, chosen []string) map[Variant]*spec.MatchRes
 		}
 		targets[variant][gv] = append(targets[variant][gv], resource)
 	}
-	out := map[Variant]*spec.MatchResources{}
+	out := map[Variant]*constraints.Resources{}
 	for variant, byGroup := range targets {
-		copied := &spec.MatchResources{NamespaceSelector: m.NamespaceSelector}
+		copied := &constraints.Resources{NamespaceSelector: m.NamespaceSelector}
 		for gv, resources := range byGroup {
 			slices.Sort(resources)
-			copied.ResourceRules = append(copied.ResourceRules, spec.ResourceRule{
+			copied.ResourceRules = append(copied.ResourceRules, constraints.Rule{
 				APIGroups: []string{gv.group}, APIVersions: []string{gv.version},
 				Resources: slices.Compact(resources), Operations: m.ResourceRules[0].Operations,
 			})
 		}
-		slices.SortFunc(copied.ResourceRules, func(a, b spec.ResourceRule) int {
+		slices.SortFunc(copied.ResourceRules, func(a, b constraints.Rule) int {
 			return strings.Compare(a.APIGroups[0]+"/"+a.APIVersions[0], b.APIGroups[0]+"/"+b.APIVersions[0])
 		})
 		out[variant] = copied

@@ -5,35 +5,36 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/oneloop-dev/oneloop/pkg/policy/internal/constraints"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel/internal/spec"
 )
 
-func pods() *spec.MatchResources {
-	return &spec.MatchResources{ResourceRules: []spec.ResourceRule{{
+func pods() *constraints.Resources {
+	return &constraints.Resources{ResourceRules: []constraints.Rule{{
 		APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}, Operations: []string{"CREATE"},
 	}}}
 }
 
 func TestPossible(t *testing.T) {
-	some := &spec.LabelSelector{MatchLabels: map[string]string{"a": "b"}}
+	some := &constraints.Selector{MatchLabels: map[string]string{"a": "b"}}
 	for name, tt := range map[string]struct {
-		change func(*spec.MatchResources)
+		change func(*constraints.Resources)
 		want   bool
 	}{
-		"pods":                  {func(*spec.MatchResources) {}, true},
-		"a namespace selector":  {func(m *spec.MatchResources) { m.NamespaceSelector = some }, true},
-		"an empty selector":     {func(m *spec.MatchResources) { m.ObjectSelector = &spec.LabelSelector{} }, true},
-		"an object selector":    {func(m *spec.MatchResources) { m.ObjectSelector = some }, false},
-		"names":                 {func(m *spec.MatchResources) { m.ResourceRules[0].ResourceNames = []string{"a"} }, false},
-		"an exclusion":          {func(m *spec.MatchResources) { m.ExcludeResourceRules = m.ResourceRules }, false},
-		"two rules":             {func(m *spec.MatchResources) { m.ResourceRules = append(m.ResourceRules, m.ResourceRules[0]) }, false},
-		"other resources":       {func(m *spec.MatchResources) { m.ResourceRules[0].Resources = []string{"pods", "services"} }, false},
-		"subresources":          {func(m *spec.MatchResources) { m.ResourceRules[0].Resources = []string{"pods/binding"} }, false},
-		"all versions":          {func(m *spec.MatchResources) { m.ResourceRules[0].APIVersions = []string{"*"} }, false},
-		"all groups":            {func(m *spec.MatchResources) { m.ResourceRules[0].APIGroups = []string{"*"} }, false},
-		"without operations":    {func(m *spec.MatchResources) { m.ResourceRules[0].Operations = nil }, false},
-		"two versions":          {func(m *spec.MatchResources) { m.ResourceRules[0].APIVersions = []string{"v1", "v2"} }, false},
-		"a scope is not looked": {func(m *spec.MatchResources) { m.ResourceRules[0].Scope = "Namespaced" }, true},
+		"pods":                  {func(*constraints.Resources) {}, true},
+		"a namespace selector":  {func(m *constraints.Resources) { m.NamespaceSelector = some }, true},
+		"an empty selector":     {func(m *constraints.Resources) { m.ObjectSelector = &constraints.Selector{} }, true},
+		"an object selector":    {func(m *constraints.Resources) { m.ObjectSelector = some }, false},
+		"names":                 {func(m *constraints.Resources) { m.ResourceRules[0].ResourceNames = []string{"a"} }, false},
+		"an exclusion":          {func(m *constraints.Resources) { m.ExcludeResourceRules = m.ResourceRules }, false},
+		"two rules":             {func(m *constraints.Resources) { m.ResourceRules = append(m.ResourceRules, m.ResourceRules[0]) }, false},
+		"other resources":       {func(m *constraints.Resources) { m.ResourceRules[0].Resources = []string{"pods", "services"} }, false},
+		"subresources":          {func(m *constraints.Resources) { m.ResourceRules[0].Resources = []string{"pods/binding"} }, false},
+		"all versions":          {func(m *constraints.Resources) { m.ResourceRules[0].APIVersions = []string{"*"} }, false},
+		"all groups":            {func(m *constraints.Resources) { m.ResourceRules[0].APIGroups = []string{"*"} }, false},
+		"without operations":    {func(m *constraints.Resources) { m.ResourceRules[0].Operations = nil }, false},
+		"two versions":          {func(m *constraints.Resources) { m.ResourceRules[0].APIVersions = []string{"v1", "v2"} }, false},
+		"a scope is not looked": {func(m *constraints.Resources) { m.ResourceRules[0].Scope = "Namespaced" }, true},
 	} {
 		m := pods()
 		tt.change(m)
@@ -47,26 +48,26 @@ func TestPossible(t *testing.T) {
 }
 
 func TestTargets(t *testing.T) {
-	rule := func(group, version string, resources ...string) spec.ResourceRule {
-		return spec.ResourceRule{APIGroups: []string{group}, APIVersions: []string{version}, Resources: resources, Operations: []string{"CREATE"}}
+	rule := func(group, version string, resources ...string) constraints.Rule {
+		return constraints.Rule{APIGroups: []string{group}, APIVersions: []string{version}, Resources: resources, Operations: []string{"CREATE"}}
 	}
-	match := func(rules ...spec.ResourceRule) *spec.MatchResources {
-		return &spec.MatchResources{ResourceRules: rules}
+	match := func(rules ...constraints.Rule) *constraints.Resources {
+		return &constraints.Resources{ResourceRules: rules}
 	}
 	for name, tt := range map[string]struct {
 		chosen []string
-		want   map[Variant]*spec.MatchResources
+		want   map[Variant]*constraints.Resources
 	}{
-		"all": {nil, map[Variant]*spec.MatchResources{
+		"all": {nil, map[Variant]*constraints.Resources{
 			Defaults: match(rule("apps", "v1", "daemonsets", "deployments", "replicasets", "statefulsets"), rule("batch", "v1", "jobs")),
 			CronJobs: match(rule("batch", "v1", "cronjobs")),
 		}},
-		"none":    {[]string{}, map[Variant]*spec.MatchResources{}},
-		"unknown": {[]string{"jobsets", "a..b"}, map[Variant]*spec.MatchResources{}},
-		"some": {[]string{"jobs", "deployments", "jobs"}, map[Variant]*spec.MatchResources{
+		"none":    {[]string{}, map[Variant]*constraints.Resources{}},
+		"unknown": {[]string{"jobsets", "a..b"}, map[Variant]*constraints.Resources{}},
+		"some": {[]string{"jobs", "deployments", "jobs"}, map[Variant]*constraints.Resources{
 			Defaults: match(rule("apps", "v1", "deployments"), rule("batch", "v1", "jobs")),
 		}},
-		"custom": {[]string{"jobsets.v1alpha2.jobset.x-k8s.io", "cronjobs"}, map[Variant]*spec.MatchResources{
+		"custom": {[]string{"jobsets.v1alpha2.jobset.x-k8s.io", "cronjobs"}, map[Variant]*constraints.Resources{
 			CronJobs:  match(rule("batch", "v1", "cronjobs")),
 			Extracted: match(rule("jobset.x-k8s.io", "v1alpha2", "jobsets")),
 		}},

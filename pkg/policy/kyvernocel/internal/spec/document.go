@@ -15,6 +15,7 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/decode"
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
+	"github.com/oneloop-dev/oneloop/pkg/policy/internal/constraints"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
@@ -102,9 +103,6 @@ func Read(r *resource.Resource, document *Document, into any) []*policy.Error {
 	}
 	c := &Checker{Document: document}
 	c.Required(fieldpath.Path{}.Key("metadata"), "name", document.Metadata.Name)
-	if document.Metadata.Namespace != "" && resource.ClusterScoped(kind) {
-		c.Errorf(fieldpath.Path{}.Key("metadata").Key("namespace"), "a %s has no namespace; remove it, or use kind Namespaced%s", kind.Kind, kind.Kind)
-	}
 	if _, ok := object["spec"].(map[string]any); !ok {
 		c.Errorf(nil, "spec is missing")
 	}
@@ -161,6 +159,32 @@ func (c *Checker) Expressions(path fieldpath.Path, list []Expression) {
 		names[e.Name] = true
 	}
 }
+
+// Constraints reports what Kyverno accepts and no request ever matches, and
+// selectors that it fails on.
+func (c *Checker) Constraints(path fieldpath.Path, r *constraints.Resources) {
+	if r == nil {
+		return
+	}
+	if _, err := constraints.Compile(r, constraints.Options{}); err != nil {
+		c.Failing(path, "%w", err)
+	}
+	for name, rules := range map[string][]constraints.Rule{"resourceRules": r.ResourceRules, "excludeResourceRules": r.ExcludeResourceRules} {
+		for i, rule := range rules {
+			at := path.Key(name).Index(i)
+			for j, operation := range rule.Operations {
+				if !slices.Contains(operations, operation) {
+					c.Failing(at.Key("operations").Index(j), "expected one of %s, found %q", strings.Join(operations, ", "), operation)
+				}
+			}
+			if !slices.Contains([]string{"", "*", "Cluster", "Namespaced"}, rule.Scope) {
+				c.Failing(at.Key("scope"), "expected one of *, Cluster, Namespaced, found %q", rule.Scope)
+			}
+		}
+	}
+}
+
+var operations = []string{"*", "CREATE", "UPDATE", "DELETE", "CONNECT"}
 
 // An AuditAnnotation is what a policy adds to reports.
 type AuditAnnotation struct {

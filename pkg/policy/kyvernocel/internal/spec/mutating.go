@@ -3,6 +3,7 @@ package spec
 import (
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
+	"github.com/oneloop-dev/oneloop/pkg/policy/internal/constraints"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
@@ -14,17 +15,17 @@ type MutatingPolicy struct {
 
 // A MutatingSpec says what a policy changes.
 type MutatingSpec struct {
-	MatchConstraints       *MatchResources       `json:"matchConstraints,omitempty"`
-	FailurePolicy          string                `json:"failurePolicy,omitempty"`
-	MatchConditions        []Expression          `json:"matchConditions,omitempty"`
-	Variables              []Expression          `json:"variables,omitempty"`
-	Autogen                *MutatingAutogen      `json:"autogen,omitempty"`
-	TargetMatchConstraints *TargetConstraints    `json:"targetMatchConstraints,omitempty"`
-	TargetMatchConditions  []Expression          `json:"targetMatchConditions,omitempty"`
-	Mutations              []Mutation            `json:"mutations,omitempty"`
-	AuditAnnotations       []AuditAnnotation     `json:"auditAnnotations,omitempty"`
-	WebhookConfiguration   *WebhookConfiguration `json:"webhookConfiguration,omitempty"`
-	Evaluation             *MutatingEvaluation   `json:"evaluation,omitempty"`
+	MatchConstraints       *constraints.Resources `json:"matchConstraints,omitempty"`
+	FailurePolicy          string                 `json:"failurePolicy,omitempty"`
+	MatchConditions        []Expression           `json:"matchConditions,omitempty"`
+	Variables              []Expression           `json:"variables,omitempty"`
+	Autogen                *MutatingAutogen       `json:"autogen,omitempty"`
+	TargetMatchConstraints *TargetConstraints     `json:"targetMatchConstraints,omitempty"`
+	TargetMatchConditions  []Expression           `json:"targetMatchConditions,omitempty"`
+	Mutations              []Mutation             `json:"mutations,omitempty"`
+	AuditAnnotations       []AuditAnnotation      `json:"auditAnnotations,omitempty"`
+	WebhookConfiguration   *WebhookConfiguration  `json:"webhookConfiguration,omitempty"`
+	Evaluation             *MutatingEvaluation    `json:"evaluation,omitempty"`
 	// ReinvocationPolicy is for the MutatingAdmissionPolicy that Kyverno may make
 	// of the policy; its own engine has none.
 	ReinvocationPolicy string `json:"reinvocationPolicy,omitempty"`
@@ -77,7 +78,7 @@ type MutatingAutogen struct {
 // TargetConstraints choose the existing resources that a policy changes.
 type TargetConstraints struct {
 	Expression string `json:"expression,omitempty"`
-	MatchResources
+	constraints.Resources
 }
 
 // A Mutation is one patch. PatchType says which of the expressions counts.
@@ -111,6 +112,10 @@ func ReadMutating(r *resource.Resource) (*MutatingPolicy, []*policy.Error) {
 	}
 	if !s.AdmissionEnabled() && !s.MutatesExisting() {
 		c.Errorf(at.Key("evaluation"), "admission and mutateExisting must not both be disabled")
+	}
+	c.Constraints(at.Key("matchConstraints"), s.MatchConstraints)
+	if t := s.TargetMatchConstraints; t != nil {
+		c.Constraints(at.Key("targetMatchConstraints"), &t.Resources)
 	}
 	c.Expressions(at.Key("variables"), s.Variables)
 	c.Expressions(at.Key("matchConditions"), s.MatchConditions)
