@@ -2,8 +2,8 @@
 //
 //	go run ./tests/conformance [-corpus DIR] [-update] ONELOOP
 //
-// Every ClusterPolicy and Policy case must pass, but for those of
-// exceptions.yaml; of the other policy kinds, the shares of floor.txt.
+// Every case of the families must pass, but for those of exceptions.yaml; of the
+// other policy kinds, the shares of floor.txt.
 // docs/support-matrix.md says the result feature by feature. The corpus brings
 // its own judge, in check/. With -update the floors that were beaten and the
 // matrix are written; floors never go down by themselves. Without a corpus at
@@ -19,13 +19,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 )
-
-// kinds are the policy kinds of the groups named clusterpolicy.
-const kinds = "ClusterPolicy,Policy"
 
 // A verdict is what the judge says about one case.
 type verdict struct {
@@ -110,9 +108,11 @@ func run(corpus, bin string, update, failures bool) error {
 	if err != nil {
 		return err
 	}
-	ours, err := verdicts(judge, bin, corpus, kinds)
-	if err != nil {
-		return err
+	ours := make([][]verdict, len(families))
+	for i, f := range families {
+		if ours[i], err = verdicts(judge, bin, corpus, f.kinds); err != nil {
+			return err
+		}
 	}
 	m, err := readMatrix(corpus, all, ours, excepted)
 	if err != nil {
@@ -127,7 +127,7 @@ func run(corpus, bin string, update, failures bool) error {
 			}
 		}
 	}
-	fallen := errors.Join(compare(groups, floors), excepted.check(ours))
+	fallen := errors.Join(compare(groups, floors), excepted.check(slices.Concat(ours...)))
 	if silent := groups[0].silent; float64(silent) > floors[mostSilent] {
 		fallen = errors.Join(fallen, fmt.Errorf("%d cases are wrong without an error, at most %.0f may be: what can't be evaluated fails", silent, floors[mostSilent]))
 	}
@@ -183,8 +183,8 @@ func printSuites(all []verdict) {
 }
 
 // groupsOf returns the groups in the order in which they are printed.
-func groupsOf(all, ours []verdict, excepted exceptions) []*group {
-	groups := []*group{{name: "all"}, {name: "clusterpolicy"}}
+func groupsOf(all []verdict, ours [][]verdict, excepted exceptions) []*group {
+	groups := []*group{{name: "all"}}
 	byName := map[string]*group{}
 	add := func(g *group, v verdict) {
 		if excepted.holds(v) {
@@ -196,14 +196,18 @@ func groupsOf(all, ours []verdict, excepted exceptions) []*group {
 	for _, v := range all {
 		add(groups[0], v)
 	}
-	for _, v := range ours {
-		add(groups[1], v)
-		name := "clusterpolicy/" + v.Category
-		if byName[name] == nil {
-			byName[name] = &group{name: name}
-			groups = append(groups, byName[name])
+	for i, f := range families {
+		whole := &group{name: f.name}
+		groups = append(groups, whole)
+		for _, v := range ours[i] {
+			add(whole, v)
+			name := f.name + "/" + v.Category
+			if byName[name] == nil {
+				byName[name] = &group{name: name}
+				groups = append(groups, byName[name])
+			}
+			add(byName[name], v)
 		}
-		add(byName[name], v)
 	}
 	return groups
 }

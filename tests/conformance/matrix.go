@@ -25,31 +25,35 @@ type matrix struct {
 // A row is one feature and the cases that use it.
 type row struct {
 	feature
+	family     *family
 	cases, met int
 	not        []string // the cases that are excepted, or fail
 }
 
 // readMatrix looks up in the policies of the cases which features they use.
-func readMatrix(corpus string, all, ours []verdict, excepted exceptions) (*matrix, error) {
+func readMatrix(corpus string, all []verdict, ours [][]verdict, excepted exceptions) (*matrix, error) {
 	m := &matrix{excepted: excepted}
-	for _, f := range features() {
-		m.rows = append(m.rows, row{feature: f})
-	}
-	for _, v := range ours {
-		lines, err := outline(filepath.Join(corpus, "cases", v.ID))
-		if err != nil {
-			return nil, err
+	for i := range families {
+		first := len(m.rows)
+		for _, f := range families[i].features() {
+			m.rows = append(m.rows, row{feature: f, family: &families[i]})
 		}
-		for i := range m.rows {
-			r := &m.rows[i]
-			if !slices.ContainsFunc(lines, r.uses.MatchString) {
-				continue
+		for _, v := range ours[i] {
+			lines, err := outline(filepath.Join(corpus, "cases", v.ID))
+			if err != nil {
+				return nil, err
 			}
-			r.cases++
-			if v.Pass {
-				r.met++
-			} else {
-				r.not = append(r.not, v.ID)
+			for i := range m.rows[first:] {
+				r := &m.rows[first+i]
+				if !slices.ContainsFunc(lines, r.uses.MatchString) {
+					continue
+				}
+				r.cases++
+				if v.Pass {
+					r.met++
+				} else {
+					r.not = append(r.not, v.ID)
+				}
 			}
 		}
 	}
@@ -100,13 +104,13 @@ func outline(dir string) ([]string, error) {
 		}
 	}
 	for _, p := range policies {
-		switch kind := p.ID().Kind.Kind; kind {
-		case "ClusterPolicy", "Policy", "PolicyException":
+		switch kind := p.ID().Kind; kind.Group {
+		case "kyverno.io", "policies.kyverno.io", "admissionregistration.k8s.io":
 			object, err := p.Object()
 			if err != nil {
 				return nil, err
 			}
-			walk(kind, map[string]any(object))
+			walk(kind.Kind, map[string]any(object))
 		}
 	}
 	data, err := os.ReadFile(filepath.Join(dir, "case.json"))
@@ -165,9 +169,8 @@ comparison with Kyverno's engine on random policies in [tests/differential](../t
 	for _, g := range m.suites {
 		fmt.Fprintf(&b, "| %s | %d | %d |\n", g.name, g.all, g.passed)
 	}
-	b.WriteString("\nThe categories `mpol`, `map`, `gpol` and `ivpol` are CEL policies, which this version names in an error.\n")
 	for rows := m.rows; len(rows) > 0; {
-		n := slices.IndexFunc(rows, func(r row) bool { return r.area != rows[0].area })
+		n := slices.IndexFunc(rows, func(r row) bool { return r.area != rows[0].area || r.family != rows[0].family })
 		if n < 0 {
 			n = len(rows)
 		}
@@ -183,7 +186,7 @@ comparison with Kyverno's engine on random policies in [tests/differential](../t
 
 // area writes the features of one area: those that have cases as a table.
 func (m *matrix) area(b *strings.Builder, rows []row) {
-	fmt.Fprintf(b, "\n## ClusterPolicy and Policy: %s\n\n| feature | cases | met |\n|---|---:|---:|\n", rows[0].area)
+	fmt.Fprintf(b, "\n## %s: %s\n\n| feature | cases | met |\n|---|---:|---:|\n", rows[0].family.title, rows[0].area)
 	var without []string
 	for _, r := range rows {
 		if r.cases == 0 {
