@@ -4,6 +4,7 @@ package builtin
 
 import (
 	"github.com/oneloop-dev/oneloop/pkg/policy"
+	"github.com/oneloop-dev/oneloop/pkg/policy/admission"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel"
 	"github.com/oneloop-dev/oneloop/pkg/policy/pinimages"
@@ -16,6 +17,7 @@ import (
 
 // Languages stand in the order in which they run.
 var Languages = []policy.Language{
+	admission.Language, // first: the API server applies its own policies before it calls webhooks
 	kyverno.Language,
 	kyvernocel.Language,
 	pinimages.Language, // last: it pins what the others made

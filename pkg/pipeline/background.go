@@ -201,7 +201,7 @@ func (w *world) one(ctx context.Context, e event, p policy.Background) (err erro
 	}
 	var entries []report.Entry
 	for _, result := range results {
-		entry := w.run.entry(p.Policy(), result, e.resource)
+		entry := w.run.entry(result.Of(p.Policy()), result, e.resource)
 		for _, t := range result.Targets {
 			if entryTarget, ok := w.target(t); ok {
 				entry.Targets = append(entry.Targets, entryTarget)

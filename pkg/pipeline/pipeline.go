@@ -225,11 +225,12 @@ func (run *run) apply(ctx context.Context, programs []policy.Program, r *resourc
 			return nil, nil, err
 		}
 		for _, result := range results {
-			entry := run.entry(p.Policy(), result, r)
+			ref := result.Of(p.Policy())
+			entry := run.entry(ref, result, r)
 			if result.Outcome == policy.Mutated {
 				if err := sameIdentity(in.Object, result.Object); err != nil {
 					entry.Outcome, entry.Message = policy.Failed, err.Error()
-					entry.Err = place(err, p.Policy(), result.Rule, r)
+					entry.Err = place(err, ref, result.Rule, r)
 				} else {
 					if !run.DryRun && !run.NoChanges {
 						entry.Changes = redact(resource.Diff(in.Object, result.Object), in.ID.Kind)

@@ -59,7 +59,7 @@ func foreign(k resource.Kind) string {
 	case "kyverno.io":
 		return "a kind of Kyverno"
 	case "admissionregistration.k8s.io":
-		return "a kind of Kubernetes' own admission policies"
+		return "a kind of Kubernetes' admission"
 	case "mutations.gatekeeper.sh":
 		return "one of Gatekeeper's mutators"
 	}

@@ -81,10 +81,11 @@ func (r Ref) Key() string {
 	return r.ID.Name
 }
 
-// A Program is a compiled policy. It is immutable, and one Program may serve
-// many goroutines.
+// A Program is a compiled policy, or several that a cluster applies as one. It
+// is immutable, and one Program may serve many goroutines.
 type Program interface {
-	// Policy names the document that the program came from.
+	// Policy names the document that the program came from, or the first of
+	// several.
 	Policy() Ref
 	// Selects reports whether the program may act on resources of kind k. It
 	// may say yes too often, never no.
@@ -192,10 +193,21 @@ func (o Outcome) Status() string {
 
 // A Result is what one rule did to one resource.
 type Result struct {
+	// Policy is the policy of the rule, when the program came from several; nil:
+	// that of the program.
+	Policy  *Ref
 	Rule    string
 	Outcome Outcome
 	Message string
 	Object  resource.Object // after the rule; nil unless Outcome is Mutated
 	Targets []Target        // of a Background program; also those that did not change
 	Err     error           // nil unless Outcome is Denied or Failed
+}
+
+// Of returns the policy of the rule, given that of the program.
+func (r *Result) Of(program Ref) Ref {
+	if r.Policy != nil {
+		return *r.Policy
+	}
+	return program
 }

@@ -300,7 +300,7 @@ func (e *engine) admit(ctx context.Context, trigger int) (out []outcome, err err
 			}
 		}
 		for _, result := range results {
-			out = append(out, outcome{policy: p.Policy().ID, rule: result.Rule, trigger: trigger, result: result, object: in.Object})
+			out = append(out, outcome{policy: result.Of(p.Policy()).ID, rule: result.Rule, trigger: trigger, result: result, object: in.Object})
 		}
 	}
 	for _, p := range slices.Concat(e.set.MutateExisting, e.set.Generate) {
@@ -312,7 +312,7 @@ func (e *engine) admit(ctx context.Context, trigger int) (out []outcome, err err
 			return nil, err
 		}
 		for _, result := range results {
-			out = append(out, outcome{policy: p.Policy().ID, rule: result.Rule, trigger: trigger, result: result, object: in.Object, background: true})
+			out = append(out, outcome{policy: result.Of(p.Policy()).ID, rule: result.Rule, trigger: trigger, result: result, object: in.Object, background: true})
 		}
 	}
 	return out, nil

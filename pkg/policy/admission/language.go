@@ -1,0 +1,41 @@
+package admission
+
+import (
+	_ "embed" // the manual
+
+	"github.com/oneloop-dev/oneloop/pkg/policy"
+	"github.com/oneloop-dev/oneloop/pkg/resource"
+)
+
+//go:embed doc.go
+var source string
+
+// Language evaluates MutatingAdmissionPolicy and its bindings.
+var Language = policy.Language{
+	Name:    "admission",
+	Doc:     policy.Manual(source),
+	Claims:  claims,
+	Compile: compile,
+	Vet:     vet,
+}
+
+const (
+	group       = "admissionregistration.k8s.io"
+	policyKind  = "MutatingAdmissionPolicy"
+	bindingKind = "MutatingAdmissionPolicyBinding"
+)
+
+func claims(k resource.Kind) bool {
+	if k.Group != group {
+		return false
+	}
+	switch k.Kind {
+	case policyKind, bindingKind, "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding":
+		return true
+	}
+	return false
+}
+
+// versions are those in which Kubernetes has had the kinds, newest first. Their
+// fields are the same.
+var versions = []string{"v1", "v1beta1", "v1alpha1"}
