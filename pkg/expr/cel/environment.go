@@ -5,7 +5,11 @@ import (
 	"slices"
 
 	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/checker"
+	"github.com/google/cel-go/ext"
+	"github.com/google/cel-go/interpreter"
 	"k8s.io/apimachinery/pkg/util/version"
+	celconfig "k8s.io/apiserver/pkg/apis/cel"
 	apiservercel "k8s.io/apiserver/pkg/cel"
 	"k8s.io/apiserver/pkg/cel/common"
 	"k8s.io/apiserver/pkg/cel/environment"
@@ -21,6 +25,7 @@ type config struct {
 	requestObjects              bool
 	version                     string
 	stored                      bool
+	mixed                       bool
 	more                        []cel.EnvOption
 }
 
@@ -46,6 +51,12 @@ func ForVersion(v string) Option { return func(c *config) { c.version = v } }
 // ForStored declares the functions of all versions, as the API server does for
 // the expressions that it has accepted before.
 func ForStored() Option { return func(c *config) { c.stored = true } }
+
+// WithMixedLiterals lets the values of a list or map that is written out have
+// different types, which the API server refuses: [1, "a"]. Kyverno's policies
+// that generate have the libraries of the API server that way, but for
+// comprehensions of two variables and the authorizer.
+func WithMixedLiterals() Option { return func(c *config) { c.mixed = true } }
 
 // With adds options of cel-go itself, such as a library of functions.
 func With(options ...cel.EnvOption) Option {
@@ -73,7 +84,13 @@ func New(options ...Option) (*Environment, error) {
 	if c.stored {
 		kind = environment.StoredExpressions
 	}
-	base, err := environment.MustBaseEnvSet(compatible).Env(kind)
+	var base *cel.Env
+	var err error
+	if c.mixed {
+		base, err = cel.NewEnv(cel.Lib(mixedLiterals{}))
+	} else {
+		base, err = environment.MustBaseEnvSet(compatible).Env(kind)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("CEL environment: %w", err)
 	}
@@ -110,6 +127,29 @@ func New(options ...Option) (*Environment, error) {
 		return nil, fmt.Errorf("CEL environment: %w", err)
 	}
 	return &Environment{env}, nil
+}
+
+// mixedLiterals is the environment of the API server without its validators,
+// which an environment cannot get rid of.
+type mixedLiterals struct{}
+
+// CompileOptions implements cel.Library.
+func (mixedLiterals) CompileOptions() []cel.EnvOption {
+	return []cel.EnvOption{
+		cel.EagerlyValidateDeclarations(true), cel.DefaultUTCTimeZone(true), cel.CrossTypeNumericComparisons(true), cel.OptionalTypes(),
+		ext.Strings(ext.StringsVersion(2)), ext.Sets(), ext.Lists(ext.ListsVersion(3)),
+		library.URLs(), library.Regex(), library.Lists(), library.Quantity(), library.IP(), library.CIDR(), library.Format(),
+		library.SemverLib(library.SemverVersion(1)),
+		cel.CostEstimatorOptions(checker.PresenceTestHasCost(false)),
+	}
+}
+
+// ProgramOptions implements cel.Library.
+func (mixedLiterals) ProgramOptions() []cel.ProgramOption {
+	return []cel.ProgramOption{
+		cel.EvalOptions(cel.OptOptimize, cel.OptTrackCost), cel.CostLimit(celconfig.PerCallLimit),
+		cel.CostTrackerOptions(interpreter.PresenceTestHasCost(false)), cel.CostTracking(&library.CostEstimator{}),
+	}
 }
 
 // declare returns the options that let expressions name the fields of types.

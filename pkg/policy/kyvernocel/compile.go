@@ -21,8 +21,8 @@ type compilation struct {
 var kinds = map[string]func(*compilation, *resource.Resource){
 	"MutatingPolicy":                  (*compilation).mutating,
 	"NamespacedMutatingPolicy":        (*compilation).mutating,
-	"GeneratingPolicy":                (*compilation).unsupported,
-	"NamespacedGeneratingPolicy":      (*compilation).unsupported,
+	"GeneratingPolicy":                (*compilation).generating,
+	"NamespacedGeneratingPolicy":      (*compilation).generating,
 	"ImageValidatingPolicy":           (*compilation).unsupported,
 	"NamespacedImageValidatingPolicy": (*compilation).unsupported,
 	"ValidatingPolicy":                (*compilation).validating,

@@ -13,17 +13,32 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel/internal/spec"
 )
 
-// environments are those of policies that change resources, by namespace: the
-// functions of a policy of a namespace differ from those of others.
-var environments sync.Map // namespaced bool to func() (*cel.Environment, error)
+// environments are those of policies of a kind, without their variables. The
+// functions of a policy of a namespace differ from those of others. Each is built
+// when the first policy needs it.
+var environments sync.Map // profile to func() (*cel.Environment, error)
 
-// mutationEnvironment is the environment of a MutatingPolicy without its
-// variables. It is built when the first policy needs it.
-func mutationEnvironment(namespace string) (*cel.Environment, error) {
-	build, _ := environments.LoadOrStore(namespace != "", sync.OnceValues(func() (*cel.Environment, error) {
-		return cel.New(cel.ForStored(), cel.WithPatches(), cel.WithRequestObjects(), cel.With(extensions()...), cel.With(library.Options(namespace)...))
+type profile struct {
+	kind       string
+	namespaced bool
+}
+
+func environment(kind, namespace string, options ...cel.Option) (*cel.Environment, error) {
+	build, _ := environments.LoadOrStore(profile{kind, namespace != ""}, sync.OnceValues(func() (*cel.Environment, error) {
+		options := append(options, cel.ForStored(), cel.WithRequestObjects(), cel.With(extensions()...), cel.With(library.Options(namespace)...))
+		return cel.New(options...)
 	}))
 	return build.(func() (*cel.Environment, error))()
+}
+
+// mutationEnvironment is the environment of a MutatingPolicy.
+func mutationEnvironment(namespace string) (*cel.Environment, error) {
+	return environment("mutating", namespace, cel.WithPatches())
+}
+
+// generationEnvironment is the environment of a GeneratingPolicy.
+func generationEnvironment(namespace string) (*cel.Environment, error) {
+	return environment("generating", namespace, cel.WithMixedLiterals(), cel.With(library.Generator(namespace)...))
 }
 
 // extensions are the libraries of CEL itself that Kyverno has and the API server

@@ -30,7 +30,7 @@ func Generator(namespace string) []cel.EnvOption {
 			if !ok {
 				return types.MaybeNoSuchOverloadErr(args[0])
 			}
-			target := namespace
+			target := ""
 			if namespace == "" {
 				var fault ref.Val
 				if target, fault = text(args[1]); fault != nil {
@@ -57,8 +57,8 @@ type generator struct {
 }
 
 // Generate is the value of the variable generator. apply is called with what an
-// expression generates, in order: the namespace that it names, or that of the
-// policy, and objects.
+// expression generates, in order: the namespace that it names, "" for none, and
+// objects.
 func Generate(apply func(namespace string, objects []map[string]any) error) any {
 	return generator{opaque{generatorType}, apply}
 }

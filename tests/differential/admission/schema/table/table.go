@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 
+	runtime "k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/kube-openapi/pkg/schemaconv"
 	"k8s.io/kube-openapi/pkg/spec3"
 	"k8s.io/kube-openapi/pkg/validation/spec"
@@ -113,16 +114,7 @@ func (w *writer) add(schemas map[string]*spec.Schema) error {
 		}
 		w.types[def.Name] = def
 	}
-	for name, s := range schemas {
-		// Lists and options have other metadata, or none.
-		metadata, ok := s.Properties["metadata"]
-		if !ok || !slices.ContainsFunc(metadata.AllOf, func(s spec.Schema) bool { return strings.HasSuffix(s.Ref.String(), ".ObjectMeta") }) {
-			continue
-		}
-		var kinds []struct{ Group, Version, Kind string }
-		if err := s.Extensions.GetObject("x-kubernetes-group-version-kind", &kinds); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
+	for name, kinds := range objects(schemas) {
 		for _, k := range kinds {
 			kind := k.Group + "/" + k.Version + "/" + k.Kind
 			if other, ok := w.kinds[kind]; ok && other != name {
@@ -132,6 +124,33 @@ func (w *writer) add(schemas map[string]*spec.Schema) error {
 		}
 	}
 	return nil
+}
+
+// objects returns the kinds of objects by the names of their schemas.
+func objects(schemas map[string]*spec.Schema) map[string][]runtime.GroupVersionKind {
+	out := map[string][]runtime.GroupVersionKind{}
+	for name, s := range schemas {
+		// Lists and options have other metadata, or none.
+		metadata, ok := s.Properties["metadata"]
+		if !ok || !slices.ContainsFunc(metadata.AllOf, func(s spec.Schema) bool { return strings.HasSuffix(s.Ref.String(), ".ObjectMeta") }) {
+			continue
+		}
+		var kinds []runtime.GroupVersionKind
+		if err := s.Extensions.GetObject("x-kubernetes-group-version-kind", &kinds); err == nil && len(kinds) > 0 {
+			out[name] = kinds
+		}
+	}
+	return out
+}
+
+// Kinds returns the kinds of objects of a document, sorted.
+func Kinds(schemas map[string]*spec.Schema) []runtime.GroupVersionKind {
+	var out []runtime.GroupVersionKind
+	for _, kinds := range objects(schemas) {
+		out = append(out, kinds...)
+	}
+	slices.SortFunc(out, func(a, b runtime.GroupVersionKind) int { return strings.Compare(a.String(), b.String()) })
+	return out
 }
 
 // normalize sorts the fields of a type: a document has them in no order.
