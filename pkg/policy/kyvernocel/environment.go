@@ -1,9 +1,12 @@
 package kyvernocel
 
 import (
+	"errors"
+	"strings"
 	"sync"
 
 	gocel "github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/ext"
 
 	"github.com/oneloop-dev/oneloop/pkg/expr/cel"
@@ -54,6 +57,29 @@ type expression struct {
 	at   fieldpath.Path
 }
 
+// eval evaluates the expression. Unlike the API server, Kyverno does not repeat it
+// in its errors.
+func (e *expression) eval(ev *evaluation) (ref.Val, error) {
+	v, err := e.Eval(ev.ctx, ev.values, nil)
+	return v, e.placed(err)
+}
+
+// holds evaluates a condition.
+func (e *expression) holds(ev *evaluation) (bool, error) {
+	ok, err := e.EvalBool(ev.ctx, ev.values, nil)
+	return ok, e.placed(err)
+}
+
+func (e *expression) placed(err error) error {
+	if err == nil {
+		return nil
+	}
+	if cause := errors.Unwrap(err); cause != nil {
+		err = cause
+	}
+	return placed(e.at, err)
+}
+
 // A compiler compiles the expressions of one policy and collects their faults.
 type compiler struct {
 	document    *spec.Document
@@ -70,6 +96,7 @@ func newCompiler(d *spec.Document, base *cel.Environment, variables []spec.Expre
 		return nil, err
 	}
 	for i, v := range variables {
+		c.confine(at.Index(i).Key("expression"), v.Expression)
 		if err := c.variables.Add(c.environment, v.Name, v.Expression); err != nil {
 			c.fault(at.Index(i).Key("expression"), err)
 		}
@@ -83,11 +110,25 @@ func (c *compiler) fault(at fieldpath.Path, err error) {
 
 // compile compiles an expression whose result has the given type, nil for any.
 func (c *compiler) compile(at fieldpath.Path, text string, result *gocel.Type) *expression {
+	c.confine(at, text)
 	p, err := c.environment.Compile(text, result)
 	if err != nil {
 		c.fault(at, err)
 	}
 	return &expression{Program: p, at: at}
+}
+
+// confine refuses what Kyverno refuses in the policies of a namespace.
+func (c *compiler) confine(at fieldpath.Path, text string) {
+	if c.document.Namespace() == "" {
+		return
+	}
+	if mentions(text, "globalContext") {
+		c.fault(at, errors.New("globalContext is not allowed in the policies of a namespace; use a "+strings.TrimPrefix(c.document.Kind, "Namespaced")))
+	}
+	if mentions(text, "http") {
+		c.fault(at, errors.New("http is not allowed in the policies of a namespace, unless Kyverno is started with --allowHTTPInNamespacedPolicies; use a "+strings.TrimPrefix(c.document.Kind, "Namespaced")))
+	}
 }
 
 // conditions compiles a list of conditions.

@@ -3,7 +3,6 @@ package kyvernocel
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/oneloop-dev/oneloop/pkg/expr/cel"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel/internal/library"
@@ -48,9 +47,9 @@ func (ev *evaluation) setObject(o resource.Object) { ev.values["object"] = o }
 func (ev *evaluation) hold(conditions []*expression) (bool, error) {
 	var errs []error
 	for _, c := range conditions {
-		ok, err := c.EvalBool(ev.ctx, ev.values, nil)
+		ok, err := c.holds(ev)
 		if err != nil {
-			errs = append(errs, placed(c.at, fmt.Errorf("condition %q: %w", c.name, err)))
+			errs = append(errs, err)
 		} else if !ok {
 			return false, nil
 		}

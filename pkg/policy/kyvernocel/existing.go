@@ -180,9 +180,9 @@ func (m *targetMutator) targets(ev *evaluation, v *mutation, w policy.World) ([]
 // chosen returns the resources that the expression of a policy gives: an object,
 // or a list of them.
 func (m *targetMutator) chosen(ev *evaluation, v *mutation, w policy.World) ([]resource.Object, error) {
-	value, err := v.target.Eval(ev.ctx, ev.values, nil)
+	value, err := v.target.eval(ev)
 	if err != nil {
-		return nil, placed(v.target.at, err)
+		return nil, err
 	}
 	plain, err := library.JSON(value)
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 type mutation struct {
 	policy *spec.MutatingPolicy
 	match  *constraints.Matcher
+	copied string // for which controllers autogen made it; "": the policy itself
 	// extracted is set for a copy for controllers that Kyverno does not change.
 	extracted bool
 
@@ -61,7 +62,7 @@ func (c *compilation) mutating(d *resource.Resource) {
 		if len(faults) > 0 {
 			// The text of the policy itself is all right.
 			for _, f := range faults {
-				f.Err = policy.Failing(fmt.Errorf("as autogen rewrites it for %s: %w; limit autogen.podControllers.controllers, or write a policy for them", variant, f.Err))
+				f.Err = policy.Failing(fmt.Errorf("as autogen rewrites it for %s: %w; limit autogen.podControllers.controllers, or write a policy for them", controllers[variant], f.Err))
 			}
 			c.fault(faults...)
 			return
@@ -79,6 +80,9 @@ func (c *compilation) mutating(d *resource.Resource) {
 	}
 	c.set.Programs = append(c.set.Programs, m)
 }
+
+// controllers names what the copies of a policy are for.
+var controllers = map[autogen.Variant]string{autogen.Defaults: "kinds with a Pod template", autogen.CronJobs: "CronJobs", autogen.Extracted: "other kinds"}
 
 // A mutator runs a MutatingPolicy on the resources that it matches.
 type mutator struct {
@@ -146,6 +150,9 @@ func (v *mutation) admit(ctx context.Context, req *request, o resource.Object) p
 // leaves the object as it is.
 func (v *mutation) run(ev *evaluation, conditions []*expression, o resource.Object) policy.Result {
 	fail := func(err error) policy.Result {
+		if v.copied != "" {
+			err = fmt.Errorf("as autogen rewrites the policy for %s: %w", v.copied, err)
+		}
 		return failed(&v.policy.Document, v.policy.Spec.IgnoresFailures(), ev.request, err)
 	}
 	exempt, err := exempt(ev, v.exceptions)
@@ -171,8 +178,8 @@ func (v *mutation) run(ev *evaluation, conditions []*expression, o resource.Obje
 		ev.setObject(out)
 	}
 	for _, a := range v.annotations {
-		if _, err := a.Eval(ev.ctx, ev.values, nil); err != nil {
-			return fail(placed(a.at, err))
+		if _, err := a.eval(ev); err != nil {
+			return fail(err)
 		}
 	}
 	if out, err = ev.prune(o, out); err != nil {

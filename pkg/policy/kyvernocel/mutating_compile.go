@@ -24,7 +24,7 @@ func compileMutation(p *spec.MutatingPolicy, s *spec.MutatingSpec, variant autog
 	if err != nil {
 		return nil, []*policy.Error{p.Error(nil, err)}
 	}
-	m := &mutation{policy: p, extracted: variant == autogen.Extracted, variables: c.variables}
+	m := &mutation{policy: p, copied: controllers[variant], extracted: variant == autogen.Extracted, variables: c.variables}
 	m.match = c.matcher(at.Key("matchConstraints"), s.MatchConstraints)
 	m.conditions = c.conditions(at.Key("matchConditions"), s.MatchConditions)
 	m.targetConditions = c.conditions(at.Key("targetMatchConditions"), s.TargetMatchConditions)

@@ -32,7 +32,7 @@ func (p *patch) apply(ev *evaluation, o resource.Object) (resource.Object, error
 func (c *compiler) jsonPatch(at fieldpath.Path, text string) *patch {
 	e := c.compile(at, text, cel.PatchResult)
 	return &patch{e, func(ev *evaluation, o resource.Object) (resource.Object, error) {
-		v, err := e.Eval(ev.ctx, ev.values, nil)
+		v, err := e.eval(ev)
 		if err != nil {
 			return nil, err
 		}
@@ -53,7 +53,7 @@ func (c *compiler) jsonPatch(at fieldpath.Path, text string) *patch {
 func (c *compiler) applyConfiguration(at fieldpath.Path, text string, atomics bool) *patch {
 	e := c.compile(at, text, cel.ObjectResult)
 	return &patch{e, func(ev *evaluation, o resource.Object) (resource.Object, error) {
-		v, err := e.Eval(ev.ctx, ev.values, nil)
+		v, err := e.eval(ev)
 		if err != nil {
 			return nil, err
 		}
