@@ -37,6 +37,7 @@ type renderOptions struct {
 	defaultFilters   bool
 	reports          []string
 	output           string
+	inPlace          bool
 	now              string
 }
 
@@ -50,13 +51,22 @@ func renderCommand(s *streams) *cobra.Command {
 Manifests come from files, folders or standard input (-, also when none are
 named). Every resource comes out once, in its place, in its final state; one that no
 policy changes comes out as it was written. Standard output holds manifests and
-nothing else. When a rule fails, nothing is printed, unless --keep-going.`,
+nothing else. When a rule fails, nothing is printed, unless --keep-going.
+
+With --in-place the files are rewritten instead: what no policy changes keeps
+every byte, comments included, and when a rule fails, no file is touched.`,
 		Example: `  # After any renderer
   kustomize build overlays/prod | oneloop render -p policies/ -
 
   # Namespaces and other cluster facts come from files; digests from a lock
-  oneloop render -p policies/ --facts namespaces.yaml --lock images.lock.yaml manifests/`,
+  oneloop render -p policies/ --facts namespaces.yaml --lock images.lock.yaml manifests/
+
+  # The files of a repository, for a commit
+  oneloop render -p policies/ --in-place manifests/`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.inPlace {
+				return runInPlace(cmd.Context(), s, o, args)
+			}
 			return runRender(cmd.Context(), s, o, args)
 		},
 	}
@@ -64,6 +74,7 @@ nothing else. When a rule fails, nothing is printed, unless --keep-going.`,
 	o.inputFlags(f)
 	f.BoolVar(&o.keepGoing, "keep-going", false, "go on after a rule that failed, print everything, and still exit 3")
 	f.StringVarP(&o.output, "output", "o", "-", "file for the manifests")
+	f.BoolVar(&o.inPlace, "in-place", false, "rewrite the files, and print nothing")
 	return cmd
 }
 
@@ -272,18 +283,28 @@ func replaceFile(path string, write func(io.Writer) error) error {
 		}
 		mode = info.Mode().Perm()
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	beside, err := writeBeside(path, mode, write)
 	if err != nil {
 		return err
 	}
-	err = errors.Join(write(f), f.Chmod(mode), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
+	if err := os.Rename(beside, path); err != nil {
+		_ = os.Remove(beside)
+		return err
 	}
+	return nil
+}
+
+// writeBeside writes a file in the folder of path, and returns its name.
+func writeBeside(path string, mode os.FileMode, write func(io.Writer) error) (string, error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
-		_ = os.Remove(f.Name())
+		return "", err
 	}
-	return err
+	if err := errors.Join(write(f), f.Chmod(mode), f.Close()); err != nil {
+		_ = os.Remove(f.Name())
+		return "", err
+	}
+	return f.Name(), nil
 }
 
 // A reportFile is one --report FORMAT=FILE.

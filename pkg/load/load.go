@@ -75,6 +75,62 @@ func FileBelow(root, name string) ([]byte, error) {
 	return data, err
 }
 
+// A Source is a file together with what it holds.
+type Source struct {
+	Name      string // as the user named it
+	Data      []byte // its bytes, as they are
+	Resources []*resource.Resource
+}
+
+// Names lists the files that arguments stand for, as Files reads them. A file
+// that has several names, by symbolic links, is there under the first. Standard
+// input is an error.
+func Names(args []string) ([]string, error) {
+	var out []string
+	var errs []error
+	seen := map[string]bool{}
+	for _, arg := range args {
+		if arg == "-" {
+			errs = append(errs, errors.New("standard input can't be named here; expected a file or folder"))
+			continue
+		}
+		names, err := expand(disk{}, arg)
+		errs = append(errs, err)
+		for _, name := range names {
+			key, err := filepath.EvalSymlinks(name)
+			if err != nil {
+				errs = append(errs, err)
+			} else if key, err = filepath.Abs(key); err != nil {
+				errs = append(errs, err)
+			} else if !seen[key] {
+				seen[key] = true
+				out = append(out, name)
+			}
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
+// Read reads one file.
+func Read(name string) (Source, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return Source{}, err
+	}
+	defer f.Close()
+	return readSource(f, name)
+}
+
+func readSource(in io.Reader, name string) (Source, error) {
+	// One byte over the limit is enough for Parse to refuse it.
+	data, err := io.ReadAll(io.LimitReader(in, resource.MaxInput+1))
+	if err != nil {
+		return Source{}, fmt.Errorf("reading %s: %w", name, err)
+	}
+	rs, err := resource.Parse(name, data)
+	return Source{name, data, rs}, err
+}
+
 // A tree is where files are read from. Names are as the user gave them.
 type tree interface {
 	Stat(name string) (fs.FileInfo, error)
@@ -142,12 +198,8 @@ func readFile(from tree, name string, stdin io.Reader) ([]*resource.Resource, er
 	} else if stdin == nil {
 		return nil, errors.New("there is no standard input to read")
 	}
-	// One byte over the limit is enough for Parse to refuse it.
-	data, err := io.ReadAll(io.LimitReader(in, resource.MaxInput+1))
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", name, err)
-	}
-	return resource.Parse(name, data)
+	s, err := readSource(in, name)
+	return s.Resources, err
 }
 
 // expand returns the files that an argument stands for.

@@ -43,8 +43,9 @@ type Resource struct {
 	// dedented is by how much the lines of text but the first were moved to the
 	// left.
 	dedented int
-	// start and end are where the text stood in the normalized file.
-	start, end int
+	// start and end are where the text stood in the normalized file, and docEnd
+	// is where its document ended there; 0 when it has no place there.
+	start, end, docEnd int
 }
 
 type annotation struct{ key, value string }

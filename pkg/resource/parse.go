@@ -98,7 +98,7 @@ func Parse(file string, data []byte) ([]*Resource, error) {
 		// It can only mean one thing.
 		if again, err := parseText(file, plainEnds(text)); err == nil {
 			for _, r := range again {
-				r.start, r.end = 0, 0 // not places in the file as it is
+				r.start, r.end, r.docEnd = 0, 0, 0 // not places in the file as it is
 			}
 			return again, nil
 		}
@@ -212,7 +212,7 @@ func splitDocuments(file, text string) ([]*Resource, error) {
 		if len(docs) == MaxResources {
 			return fmt.Errorf("%s: the input has more than %d documents; split it", Origin{file, line}, MaxResources)
 		}
-		r := &Resource{origin: Origin{file, line}, firstLine: line, start: start, end: end, text: body}
+		r := &Resource{origin: Origin{file, line}, firstLine: line, start: start, end: end, docEnd: end, text: body}
 		if len(body) > MaxDocument {
 			return fmt.Errorf("%s: the document is larger than the limit of %d MiB", r.origin, MaxDocument>>20)
 		}
@@ -451,7 +451,7 @@ func (r *Resource) listItems(t *tree, list int32) ([]*Resource, error) {
 	var out []*Resource
 	for c := t.nodes[list].first; c != 0; c = t.nodes[c].next {
 		n := t.nodes[c]
-		item := &Resource{item: true, origin: Origin{File: r.origin.File}}
+		item := &Resource{item: true, origin: Origin{File: r.origin.File}, docEnd: r.docEnd}
 		from, to := int(n.lead), int(n.end)
 		if t.nodes[list].style == flowStyle {
 			item.item = false
@@ -512,7 +512,7 @@ func (r *Resource) nodeItems(values []any) ([]*Resource, error) {
 		if err != nil {
 			return nil, r.fault(fmt.Errorf("items[%d]: %w", i, err))
 		}
-		item.origin = Origin{File: r.origin.File, Line: r.Line(itemPath(i))}
+		item.origin, item.docEnd = Origin{File: r.origin.File, Line: r.Line(itemPath(i))}, r.docEnd
 		if listKind(item.id.Kind) {
 			if nested, ok := o["items"].([]any); ok {
 				rs, err := item.nodeItems(nested)

@@ -46,6 +46,11 @@ func keepRunnerAnnotations(before, after Object) Object {
 			kept[k] = v
 		}
 	}
+	if moved(before, after) {
+		for _, key := range pairing {
+			delete(kept, key)
+		}
+	}
 	afterMeta, ok := after["metadata"].(map[string]any)
 	if !ok && after["metadata"] != nil {
 		return after
@@ -75,4 +80,35 @@ func keepRunnerAnnotations(before, after Object) Object {
 		out["metadata"] = outMeta
 	}
 	return out
+}
+
+// pairing are the annotations by which the runners built on kyaml, such as kpt,
+// find the input of an item, to copy its comments and the order of its fields:
+// from each list element to the one that has its place now.
+var pairing = []string{"internal.config.kubernetes.io/id", "config.k8s.io/id"}
+
+// moved reports whether some list element has another place than before, so
+// that what is copied by place would end up with a wrong element. The text has
+// all comments where they belong.
+func moved(before, after any) bool {
+	if Equal(before, after) {
+		return false
+	}
+	switch b := before.(type) {
+	case map[string]any:
+		a, _ := after.(map[string]any)
+		for k, v := range a {
+			if moved(b[k], v) {
+				return true
+			}
+		}
+	case []any:
+		a, _ := after.([]any)
+		for j, i := range align(b, a) {
+			if i != j && (i >= 0 || j < len(b)) || i >= 0 && moved(b[i], a[j]) {
+				return true
+			}
+		}
+	}
+	return false
 }
