@@ -1,7 +1,7 @@
 // Command bench measures a oneloop binary against kyaml on the same
 // ResourceLists in the same run:
 //
-//	bench [-runs N] [-sizes 1,1000,10000] [-corpus DIR] ONELOOP
+//	bench [-runs N] [-sizes 1,1000,10000] [-corpus DIR] [-kyverno CLI] ONELOOP
 //
 // The reference is kyaml's framework.Execute with a function that does
 // nothing, which this program runs as a child process of itself. oneloop
@@ -11,6 +11,8 @@
 //
 // With a conformance corpus it then measures 20 of its policies on 4,000
 // resources of all kinds.
+//
+// It measures policies in CEL, with a Kyverno CLI beside it when there is one.
 //
 // Last it measures what image digests cost: from a lock, and from a registry on
 // loopback that takes 20 ms for each answer.
@@ -40,6 +42,7 @@ func main() {
 	runs := flag.Int("runs", 3, "runs of each program and size")
 	sizes := flag.String("sizes", "1,1000,10000", "numbers of Deployments")
 	corpus := flag.String("corpus", "", "folder of the conformance corpus, for the mixed workload")
+	kyverno := flag.String("kyverno", "", "Kyverno CLI to measure on the same input")
 	reference := flag.Bool("reference", false, "be the reference: copy a ResourceList through kyaml")
 	flag.Parse()
 	var err error
@@ -48,7 +51,7 @@ func main() {
 		err = framework.Execute(framework.ResourceListProcessorFunc(func(*framework.ResourceList) error { return nil }),
 			&kio.ByteReadWriter{Reader: os.Stdin, Writer: os.Stdout})
 	case flag.NArg() == 1:
-		err = bench(flag.Arg(0), *sizes, *corpus, *runs)
+		err = bench(flag.Arg(0), *sizes, *corpus, *kyverno, *runs)
 	default:
 		err = errors.New("usage: bench [flags] ONELOOP")
 	}
@@ -64,7 +67,7 @@ type cost struct {
 	rss       int64 // bytes
 }
 
-func bench(oneloop, sizes, corpus string, runs int) error {
+func bench(oneloop, sizes, corpus, kyverno string, runs int) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -139,6 +142,9 @@ func bench(oneloop, sizes, corpus string, runs int) error {
 		return err
 	}
 	if err := benchMixed(oneloop, corpus, scratch, runs); err != nil {
+		return err
+	}
+	if err := benchCEL(self, oneloop, kyverno, scratch, runs); err != nil {
 		return err
 	}
 	if err := benchImages(oneloop, scratch, runs); err != nil {
