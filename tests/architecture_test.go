@@ -26,6 +26,7 @@ var layers = [][]string{
 	{"pkg/report", "pkg/policy/*"},
 	{"pkg/report/*", "pkg/pipeline", "pkg/load", "pkg/krm", "pkg/config"},
 	{"pkg/builtin", "pkg/suite", "pkg/diff"},
+	{"pkg/diff/*"},
 	{"pkg/cli"},
 	{"fn/*"},
 }

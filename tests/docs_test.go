@@ -109,6 +109,74 @@ spec:
 	}
 }
 
+// TestDiffOfTheDocs runs the commands that a page shows and compares what it
+// shows of their output.
+func TestDiffOfTheDocs(t *testing.T) {
+	page := read(t, "../docs/diff.md")
+	t.Chdir(t.TempDir())
+	const label = `  - name: label
+    match: {any: [{resources: {kinds: [Deployment]}}]}
+    mutate: {patchStrategicMerge: {metadata: {labels: {team: blue}}}}
+`
+	const replicas = `  - name: replicas
+    match: {any: [{resources: {kinds: [Deployment]}}]}
+    mutate: {patchStrategicMerge: {spec: {replicas: 3}}}
+`
+	const settings = `  - name: settings
+    match: {any: [{resources: {kinds: [Namespace]}}]}
+    generate: {apiVersion: v1, kind: ConfigMap, name: settings, namespace: shop, data: {data: {a: b}}}
+`
+	const policy = "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {name: team}\nspec:\n  rules:\n"
+	const app = `apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web
+  namespace: shop
+spec:
+  replicas: 2
+---
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: shop
+`
+	for name, text := range map[string]string{
+		"app.yaml": app, "policies.yaml": policy + label + replicas + settings, "replicas.yaml": policy + replicas,
+		"manifests/app.yaml": app, "policies/team.yaml": policy + label,
+	} {
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := func(command string) string {
+		command, _, _ = strings.Cut(command, " >")
+		_, command, _ = strings.Cut(command, "oneloop ") // behind what renders before
+		var out, errs bytes.Buffer
+		if code := cli.Main(strings.Fields(command), strings.NewReader(app), &out, &errs); code != cli.ExitDone {
+			t.Errorf("%s: exit code %d: %s", command, code, errs.String())
+		}
+		return out.String()
+	}
+	shown := regexp.MustCompile("(?s)```console\n\\$ (oneloop diff [^\n]*)\n(.*?)```").FindAllStringSubmatch(page, -1)
+	only := regexp.MustCompile("(?s)```sh\n([^\n]*)\n```").FindAllStringSubmatch(page, -1)
+	if len(shown) != 2 || len(only) != 2 {
+		t.Fatalf("docs/diff.md has %d commands with their output and %d without", len(shown), len(only))
+	}
+	for _, m := range shown {
+		if diff := cmp.Diff(m[2], run(m[1])); diff != "" {
+			t.Errorf("%s (-docs/diff.md +oneloop)\n%s", m[1], diff)
+		}
+	}
+	for _, m := range only {
+		if got := run(m[1]); !strings.Contains(got, "shop/Deployment/web") && !strings.Contains(got, `"kind":"Deployment","namespace":"shop","name":"web"`) {
+			t.Errorf("%s prints %q", m[1], got)
+		}
+	}
+}
+
 // TestVetOfTheDocs vets the policy that a page shows and compares what it shows
 // of the output.
 func TestVetOfTheDocs(t *testing.T) {

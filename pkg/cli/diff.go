@@ -12,12 +12,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/oneloop-dev/oneloop/pkg/diff"
-	"github.com/oneloop-dev/oneloop/pkg/load"
-	"github.com/oneloop-dev/oneloop/pkg/pipeline"
+	"github.com/oneloop-dev/oneloop/pkg/diff/page"
 )
 
 // diffFormats are the forms of the diff, the first by default.
-var diffFormats = []string{"text", "unified", "markdown", "json"}
+var diffFormats = []string{"text", "unified", "markdown", "html", "json"}
 
 // commentLimit is how many bytes a comment on a pull request may have where it
 // may have the least: GitHub's 65,536 characters.
@@ -27,6 +26,7 @@ const commentLimit = 65000
 type diffOptions struct {
 	renderOptions
 	format   string
+	color    string
 	exitCode bool
 	maxBytes int
 }
@@ -47,6 +47,9 @@ nothing changes, nothing is printed. Values of Secrets are not shown.`,
   # As a comment on a pull request
   kustomize build overlays/prod | oneloop diff -p policies/ -o markdown - > comment.md
 
+  # As a page for a browser, with filters
+  oneloop diff -p policies/ -o html manifests/ > diff.html
+
   # As text, with what stands around the changes
   oneloop diff -p policies/ -o unified manifests/`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -56,6 +59,7 @@ nothing changes, nothing is printed. Values of Secrets are not shown.`,
 	f := cmd.Flags()
 	o.inputFlags(f)
 	f.StringVarP(&o.format, "output", "o", diffFormats[0], "form of the diff: "+strings.Join(diffFormats, ", "))
+	f.StringVar(&o.color, "color", "auto", "colours in text and unified: auto (on a terminal, without NO_COLOR), always, never")
 	f.BoolVar(&o.exitCode, "exit-code", false, "exit with 2 when something changes")
 	f.IntVar(&o.maxBytes, "max-size", commentLimit, "bytes that markdown may have; what is left out is counted")
 	return cmd
@@ -64,6 +68,9 @@ nothing changes, nothing is printed. Values of Secrets are not shown.`,
 func runDiff(ctx context.Context, s *streams, o diffOptions, args []string) error {
 	if !slices.Contains(diffFormats, o.format) {
 		return fmt.Errorf("--output %q: expected %s", o.format, strings.Join(diffFormats, ", "))
+	}
+	if o.color != "auto" && o.color != "always" && o.color != "never" {
+		return fmt.Errorf("--color %q: expected auto, always or never", o.color)
 	}
 	reports, err := parseReports(o.reports)
 	if err != nil {
@@ -75,11 +82,12 @@ func runDiff(ctx context.Context, s *streams, o diffOptions, args []string) erro
 	if err := readOnce(o.policies, o.facts, o.locks, args); err != nil {
 		return err
 	}
+	manifests := loadAside(args, s.in)
 	p, err := renderPlan(s, o.renderOptions)
 	if err != nil {
 		return err
 	}
-	items, err := load.Files(args, s.in)
+	items, err := manifests()
 	if err != nil {
 		return err
 	}
@@ -89,6 +97,8 @@ func runDiff(ctx context.Context, s *streams, o diffOptions, args []string) erro
 	if err := check(items, nil); err != nil {
 		return err
 	}
+	recorder := diff.NewRecorder(len(items), o.format == "json" || o.format == "html")
+	p.admitted = recorder.Admitted
 	out, err := p.apply(ctx, s, copies(items))
 	if err != nil {
 		return err
@@ -100,7 +110,7 @@ func runDiff(ctx context.Context, s *streams, o diffOptions, args []string) erro
 	if failure != nil {
 		return failure
 	}
-	differences, err := diff.Runs(items, pipeline.Output{Resources: items}, out)
+	differences, err := recorder.Differences(items, out)
 	if err != nil {
 		return err
 	}
@@ -108,11 +118,13 @@ func runDiff(ctx context.Context, s *streams, o diffOptions, args []string) erro
 	title := summarize(len(items), groups)
 	switch o.format {
 	case "text":
-		err = diff.WriteText(s.out, groups, colored(s.out))
+		err = diff.WriteText(s.out, groups, o.colored(s.out))
 	case "unified":
-		err = diff.WriteUnified(s.out, items, out.Resources)
+		err = diff.WriteUnified(s.out, groups, items, out.Resources, o.colored(s.out))
 	case "markdown":
 		err = diff.WriteMarkdown(s.out, title, groups, o.maxBytes)
+	case "html":
+		err = page.Write(s.out, title, groups, items, out.Resources)
 	case "json":
 		err = diff.WriteJSON(s.out, differences)
 	}
@@ -147,8 +159,12 @@ func summarize(manifests int, groups []diff.Group) string {
 	return text
 }
 
-// colored reports whether a terminal reads what is written, and wants colours.
-func colored(w io.Writer) bool {
+// colored reports whether to write colours: when asked to, or when a terminal
+// reads what is written, and wants them.
+func (o diffOptions) colored(w io.Writer) bool {
+	if o.color != "auto" {
+		return o.color == "always"
+	}
 	f, ok := w.(*os.File)
 	return ok && interactive(f) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }

@@ -34,6 +34,7 @@ type plan struct {
 	controllerLabels bool
 	// noChanges is set when nobody asks which fields changed.
 	noChanges bool
+	admitted  func(i int, r *resource.Resource, before, after resource.Object) // nil: nobody asks
 	encode    func(*resource.Resource) ([]byte, error)
 	// lock, when not nil, is the lock that takes up what registries answered,
 	// lookedUp.
@@ -97,6 +98,7 @@ func (p plan) options(set policy.Set, items []*resource.Resource) pipeline.Optio
 		KeepGoing:        p.keepGoing,
 		ControllerLabels: p.controllerLabels,
 		NoChanges:        p.noChanges,
+		Admitted:         p.admitted,
 		Encode:           p.encode,
 	}
 }

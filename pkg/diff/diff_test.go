@@ -2,11 +2,13 @@ package diff_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/oneloop-dev/oneloop/pkg/diff"
+	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/pipeline"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/report"
@@ -91,5 +93,49 @@ func TestRuns(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", d)
 			}
 		})
+	}
+}
+
+// A run that is recorded while it goes on differs by the same as one that is
+// compared afterwards, also where a field changes twice.
+func TestRecorder(t *testing.T) {
+	const manifests = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata:\n  x: one\n---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: b\ndata:\n  x: one\n"
+	after := strings.ReplaceAll(manifests, "one", "two\n  y: new")
+	for _, later := range []bool{false, true} {
+		before, out := parse(t, manifests), output(t, "p", manifests, after)
+		recorder := diff.NewRecorder(len(before), true)
+		for i, r := range out.Resources {
+			was, err := before[i].Object()
+			if err != nil {
+				t.Fatal(err)
+			}
+			is, err := r.Object()
+			if err != nil {
+				t.Fatal(err)
+			}
+			recorder.Admitted(i, before[i], was, is)
+		}
+		if later {
+			// A background rule changes a resource after it was admitted.
+			const last = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: b\ndata:\n  x: three\n"
+			more := output(t, "later", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: b\ndata:\n  x: two\n  y: new\n", last)
+			out.Resources[1] = more.Resources[0]
+			for _, e := range more.Entries {
+				target := report.Target{Resource: e.Resource, Changes: e.Changes}
+				e.Resource, e.Changes, e.Targets = before[0].ID(), nil, []report.Target{target}
+				out.Entries = append(out.Entries, e)
+			}
+		}
+		got, err := recorder.Differences(before, out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := diff.Runs(before, pipeline.Output{Resources: before}, out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want, got, cmp.AllowUnexported(fieldpath.Step{})); d != "" || len(got) < 3 {
+			t.Errorf("later %v: %d differences (-compared +recorded):\n%s", later, len(got), d)
+		}
 	}
 }

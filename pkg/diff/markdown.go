@@ -33,9 +33,9 @@ func markdownGroup(g Group) string {
 	var b strings.Builder
 	at := ""
 	if s := g.Origin.String(); s != "" {
-		at = " · " + escapeHTML(s)
+		at = " · " + escapeHTML(printable(s))
 	}
-	fmt.Fprintf(&b, "\n<details><summary><b>%s</b>%s · %s</summary>\n\n", escapeHTML(g.Resource.String()), at, count(len(g.Fields), "change"))
+	fmt.Fprintf(&b, "\n<details><summary><b>%s</b>%s · %s</summary>\n\n", escapeHTML(printable(g.Resource.String())), at, count(len(g.Fields), "change"))
 	b.WriteString("| field | before | after | rule |\n|---|---|---|---|\n")
 	for _, d := range g.Fields {
 		if d.Path == nil {

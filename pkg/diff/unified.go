@@ -1,8 +1,10 @@
 package diff
 
 import (
+	"bufio"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/rogpeppe/go-internal/diff"
 
@@ -10,42 +12,59 @@ import (
 )
 
 // WriteUnified writes the text of each resource that differs as a unified diff.
-// Secrets are named and not shown.
-func WriteUnified(w io.Writer, before, after []*resource.Resource) error {
-	was := map[resource.ID]*resource.Resource{}
-	for _, r := range before {
-		was[r.ID()] = r
-	}
-	for _, r := range after {
-		var old []byte
-		var err error
-		name := "/dev/null"
-		if b := was[r.ID()]; b != nil {
-			if !r.Changed() {
+// One with hidden values is named and not shown. Groups are the differences
+// between before and after.
+func WriteUnified(w io.Writer, groups []Group, before, after []*resource.Resource, color bool) error {
+	was, is := byID(before), byID(after)
+	buffered := bufio.NewWriter(w)
+	for _, g := range groups {
+		var texts [2][]byte
+		names := [2]string{"/dev/null", "/dev/null"}
+		for i, r := range []*resource.Resource{was[g.Resource], is[g.Resource]} {
+			if r == nil {
 				continue
 			}
-			if old, err = b.AppendYAML(nil); err != nil {
+			var err error
+			if texts[i], err = r.AppendYAML(nil); err != nil {
 				return err
 			}
-			name = b.ID().String()
-			if at := b.Origin().String(); at != "" {
-				name += " (" + at + ")"
+			names[i] = printable(g.Resource.String())
+			if at := g.Origin.String(); at != "" && i == 0 {
+				names[i] += " (" + printable(at) + ")"
 			}
 		}
-		if k := r.ID().Kind; k.Group == "" && k.Kind == "Secret" {
-			if _, err := fmt.Fprintf(w, "Secret %s differs\n", r.ID()); err != nil {
-				return err
-			}
+		if g.Hidden() {
+			fmt.Fprintf(buffered, "%s differs, and is not shown: values of a Secret are in it\n", printable(g.Resource.String()))
 			continue
 		}
-		now, err := r.AppendYAML(nil)
-		if err != nil {
-			return err
+		text := string(diff.Diff(names[0], texts[0], names[1], texts[1]))
+		if color {
+			text = colored(text)
 		}
-		text := diff.Diff(name, old, r.ID().String(), now)
-		if _, err := w.Write(text); err != nil {
-			return err
+		fmt.Fprint(buffered, text)
+	}
+	return buffered.Flush()
+}
+
+// colored colours the lines of a unified diff.
+func colored(text string) string {
+	var b strings.Builder
+	heads := 0 // lines above the first hunk
+	for line := range strings.Lines(text) {
+		switch {
+		case strings.HasPrefix(line, "@@"):
+			heads = 3
+			b.WriteString(paint(cyan, line))
+		case heads < 3:
+			heads++
+			b.WriteString(paint(bold, line))
+		case strings.HasPrefix(line, "+"):
+			b.WriteString(paint(green, line))
+		case strings.HasPrefix(line, "-"):
+			b.WriteString(paint(red, line))
+		default:
+			b.WriteString(line)
 		}
 	}
-	return nil
+	return b.String()
 }

@@ -1,11 +1,14 @@
 package diff
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/oneloop-dev/oneloop/pkg/policy"
@@ -17,6 +20,12 @@ type Group struct {
 	Resource resource.ID
 	Origin   resource.Origin // of the resource; zero for a generated one
 	Fields   []Difference    // one without a Path: the resource as a whole
+}
+
+// Hidden reports whether the resource has values that must not be shown, so that
+// its text must not be shown either.
+func (g Group) Hidden() bool {
+	return slices.ContainsFunc(g.Fields, func(d Difference) bool { return d.Hidden })
 }
 
 // Groups puts the differences of each resource together, in their order.
@@ -49,10 +58,13 @@ func (s State) By() string {
 }
 
 // Longest is the length in characters of a value in forms for people.
-const Longest = 100
+const Longest = 200
 
 // Text is the value as JSON, at most Longest characters of it.
-func (s State) Text() string {
+func (s State) Text() string { return s.TextUpTo(Longest) }
+
+// TextUpTo is Text with another limit.
+func (s State) TextUpTo(limit int) string {
 	if s.Absent {
 		return "(absent)"
 	}
@@ -63,8 +75,8 @@ func (s State) Text() string {
 		return err.Error()
 	}
 	text := strings.TrimSuffix(b.String(), "\n")
-	if utf8.RuneCountInString(text) > Longest {
-		text = string([]rune(text)[:Longest-3]) + "..."
+	if len(text) > limit && utf8.RuneCountInString(text) > limit {
+		text = string([]rune(text)[:limit-3]) + "..."
 	}
 	return text
 }
@@ -82,69 +94,119 @@ func (d Difference) sign() string {
 
 // The colours of a terminal.
 const (
-	bold, dim, reset = "\x1b[1m", "\x1b[2m", "\x1b[0m"
+	bold, dim, reset         = "\x1b[1m", "\x1b[2m", "\x1b[0m"
+	red, green, yellow, cyan = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m"
 )
 
-var signColors = map[string]string{"+": "\x1b[32m", "-": "\x1b[31m", "~": "\x1b[33m"}
-
-// WriteText writes what policies change: a block for each resource, and in it a
-// line for each field with the rule that changed it last.
-//
-//	shop/Deployment/web  web.yaml:1
-//	  + metadata.labels.team  "blue"  team/add-label
-//	  ~ spec.replicas         2 -> 3  team/replicas
-func WriteText(w io.Writer, groups []Group, color bool) error {
-	for i, g := range groups {
-		if err := writeGroup(w, g, i > 0, color); err != nil {
-			return err
-		}
+// paint puts text, without its line break, in a colour.
+func paint(code, text string) string {
+	if text == "" {
+		return ""
 	}
-	return nil
+	line, ended := strings.CutSuffix(text, "\n")
+	line = code + line + reset
+	if ended {
+		line += "\n"
+	}
+	return line
 }
 
-func writeGroup(w io.Writer, g Group, space, color bool) error {
-	paint := func(code, text string) string {
-		if !color || text == "" {
-			return text
+func plain(_, text string) string { return text }
+
+// widest is the length of an old and a new value that share a line.
+const widest = 60
+
+// WriteText writes what policies change: a block for each resource, and in it the
+// fields that each rule was the last to change.
+//
+//	shop/Deployment/web  web.yaml:1
+//	  team/labels
+//	    + metadata.labels.team  "blue"
+//	  team/replicas
+//	    ~ spec.replicas         2 -> 3
+func WriteText(w io.Writer, groups []Group, color bool) error {
+	buffered := bufio.NewWriter(w)
+	write := plain
+	if color {
+		write = paint
+	}
+	for i, g := range groups {
+		if i > 0 {
+			fmt.Fprintln(buffered)
 		}
-		return code + text + reset
+		fmt.Fprint(buffered, groupText(g, write))
 	}
+	return buffered.Flush()
+}
+
+func groupText(g Group, paint func(code, text string) string) string {
 	var b strings.Builder
-	if space {
-		b.WriteString("\n")
-	}
-	b.WriteString(paint(bold, g.Resource.String()))
+	b.WriteString(paint(bold, printable(g.Resource.String())))
 	if at := g.Origin.String(); at != "" {
-		b.WriteString("  " + paint(dim, at))
+		b.WriteString("  " + paint(dim, printable(at)))
 	}
 	b.WriteString("\n")
-	type line struct{ sign, path, value, by string }
-	var lines []line
-	paths, values := 0, 0
+	type line struct{ sign, path, before, after string }
+	var rules []string // in the order of their first fields
+	lines := map[string][]line{}
+	width := 0
 	for _, d := range g.Fields {
-		l := line{d.sign(), d.Path.String(), d.Before.Text() + " -> " + d.After.Text(), d.After.By()}
-		switch {
-		case d.Path == nil:
-			l.path, l.value = "the resource", "generated"
-		case l.sign == "+":
-			l.value = d.After.Text()
-		case l.sign == "-":
-			l.value = d.Before.Text()
+		l := line{sign: d.sign(), path: printable(d.Path.String())}
+		if d.Path == nil {
+			l.path, l.after = "the resource", "generated"
+		} else {
+			if !d.Before.Absent {
+				l.before = printable(d.Before.Text())
+			}
+			if !d.After.Absent {
+				l.after = printable(d.After.Text())
+			}
 		}
-		lines = append(lines, l)
-		paths, values = max(paths, utf8.RuneCountInString(l.path)), max(values, utf8.RuneCountInString(l.value))
-	}
-	pad := func(s string, n int) string { return s + strings.Repeat(" ", n-utf8.RuneCountInString(s)) }
-	for _, l := range lines {
-		c := signColors[l.sign]
-		fmt.Fprintf(&b, "  %s %s  %s", paint(c, l.sign), pad(l.path, paths), paint(c, l.value))
-		if l.by != "" {
-			b.WriteString(pad("", values-utf8.RuneCountInString(l.value)) + "  " + paint(dim, l.by))
+		by := printable(d.After.By())
+		if lines[by] == nil {
+			rules = append(rules, by)
 		}
-		b.WriteString("\n")
+		lines[by] = append(lines[by], l)
+		width = max(width, utf8.RuneCountInString(l.path))
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	for _, rule := range rules {
+		b.WriteString("  " + paint(cyan, rule) + "\n")
+		for _, l := range lines[rule] {
+			path := l.path + strings.Repeat(" ", width-utf8.RuneCountInString(l.path)) + "  "
+			switch {
+			case l.sign == "+":
+				b.WriteString("    " + paint(green, "+") + " " + path + paint(green, l.after))
+			case l.sign == "-":
+				b.WriteString("    " + paint(red, "-") + " " + path + paint(red, l.before))
+			case utf8.RuneCountInString(l.before)+utf8.RuneCountInString(l.after) <= widest:
+				b.WriteString("    " + paint(yellow, "~") + " " + path + paint(red, l.before) + " -> " + paint(green, l.after))
+			default:
+				b.WriteString("    " + paint(yellow, "~") + " " + l.path + "\n        " + paint(red, "- "+l.before) + "\n        " + paint(green, "+ "+l.after))
+			}
+			b.WriteString("\n")
+		}
+	}
+	return b.String()
+}
+
+// printable replaces characters that would take a terminal or its reader in, such
+// as the start of an escape sequence in a name.
+func printable(s string) string {
+	odd := func(r rune) bool {
+		return !unicode.IsPrint(r) || unicode.Is(unicode.Bidi_Control, r)
+	}
+	if strings.IndexFunc(s, odd) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if odd(r) {
+			fmt.Fprintf(&b, "\\u%04x", r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
 // WriteComparison writes the differences of two sets of policies, for each field

@@ -3,11 +3,16 @@ package diff_test
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
+	"unicode"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/oneloop-dev/oneloop/pkg/diff"
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
+	"github.com/oneloop-dev/oneloop/pkg/pipeline"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
@@ -55,12 +60,25 @@ func TestMarkdownEscapes(t *testing.T) {
 	}
 }
 
-// Columns are aligned without colours and with them, which take no place.
-func TestTextColours(t *testing.T) {
-	id := resource.ID{Kind: resource.Kind{Version: "v1", Kind: "ConfigMap"}, Name: "c"}
-	groups := []diff.Group{{Resource: id, Fields: []diff.Difference{
-		{Resource: id, Path: fieldpath.Path{}.Key("a"), Before: diff.State{Value: int64(1)}, After: diff.State{Absent: true}},
-		{Resource: id, Path: fieldpath.Path{}.Key("longer"), Before: diff.State{Value: int64(1)}, After: diff.State{Value: nil}},
+func id(name string) resource.ID {
+	return resource.ID{Kind: resource.Kind{Version: "v1", Kind: "ConfigMap"}, Name: name}
+}
+
+func by(rule string, value any) diff.State {
+	return diff.State{Value: value, Policy: policy.Ref{ID: resource.ID{Name: "p"}}, Rule: rule}
+}
+
+// Fields stand below the rule that changed them last. Columns are aligned without
+// colours and with them, which take no place.
+func TestText(t *testing.T) {
+	long := strings.Repeat("x", 40)
+	groups := []diff.Group{{Resource: id("c"), Fields: []diff.Difference{
+		{Path: fieldpath.Path{}.Key("a"), Before: diff.State{Value: int64(1)}, After: diff.State{Absent: true, Policy: policy.Ref{ID: resource.ID{Name: "p"}}, Rule: "two"}},
+		{Path: fieldpath.Path{}.Key("b"), Before: diff.State{Absent: true}, After: by("one", "<x>")},
+		{Path: fieldpath.Path{}.Key("longer"), Before: diff.State{Value: int64(1)}, After: by("two", nil)},
+		{Path: fieldpath.Path{}.Key("z"), Before: diff.State{Value: long}, After: by("two", long+"y")},
+	}}, {Resource: id("d"), Origin: resource.Origin{File: "d.yaml", Line: 3}, Fields: []diff.Difference{
+		{Before: diff.State{Absent: true}, After: by("three", nil)},
 	}}}
 	write := func(color bool) string {
 		var out bytes.Buffer
@@ -70,14 +88,73 @@ func TestTextColours(t *testing.T) {
 		return out.String()
 	}
 	plain := write(false)
-	if want := "ConfigMap/c\n  - a       1\n  ~ longer  1 -> null\n"; plain != want {
-		t.Errorf("got %q, want %q", plain, want)
+	want := `ConfigMap/c
+  p/two
+    - a       1
+    ~ longer  1 -> null
+    ~ z
+        - "` + long + `"
+        + "` + long + `y"
+  p/one
+    + b       "<x>"
+
+ConfigMap/d  d.yaml:3
+  p/three
+    + the resource  generated
+`
+	if d := cmp.Diff(want, plain); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
 	}
 	coloured := write(true)
-	for _, code := range []string{"\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[0m"} {
-		coloured = strings.ReplaceAll(coloured, code, "")
-	}
-	if coloured != plain {
+	bare := regexp.MustCompile(`\x1b\[[0-9]+m`).ReplaceAllString(coloured, "")
+	if bare != plain || bare == coloured {
 		t.Errorf("got %q with colours, want %q", coloured, plain)
+	}
+}
+
+// What a manifest says never reaches a terminal as an escape sequence, and never
+// turns what a reader sees around.
+func TestTextOfHostileNames(t *testing.T) {
+	groups := []diff.Group{{Resource: id("a\x1b[2J\u202e"), Origin: resource.Origin{File: "\x9b.yaml"}, Fields: []diff.Difference{
+		{Path: fieldpath.Path{}.Key("\x1b]0;"), Before: diff.State{Absent: true}, After: by("r\x07", "\x1b[0m\u009b\u2066")},
+	}}}
+	var text, unified bytes.Buffer
+	if err := diff.WriteText(&text, groups, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := diff.WriteUnified(&unified, groups, nil, nil, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range text.String() + unified.String() {
+		if r != '\n' && !unicode.IsPrint(r) {
+			t.Errorf("%q in %q", r, text.String()+unified.String())
+		}
+	}
+}
+
+// A value that came out of a Secret hides the text of the resource it is in now.
+func TestUnifiedHides(t *testing.T) {
+	const manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c\n"
+	out := output(t, "p", manifest, manifest+"data:\n  password: geheim\n  more: x\n")
+	out.Entries[0].Changes[0].After = pipeline.Redacted // as the pipeline does for what comes out of Secrets
+	before := parse(t, manifest)
+	differences, err := diff.Runs(before, pipeline.Output{Resources: before}, out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups := diff.Groups(before, differences)
+	for _, write := range []func(w *bytes.Buffer) error{
+		func(w *bytes.Buffer) error { return diff.WriteUnified(w, groups, before, out.Resources, true) },
+		func(w *bytes.Buffer) error { return diff.WriteText(w, groups, true) },
+		func(w *bytes.Buffer) error { return diff.WriteMarkdown(w, "t", groups, 1<<20) },
+		func(w *bytes.Buffer) error { return diff.WriteJSON(w, differences) },
+	} {
+		var w bytes.Buffer
+		if err := write(&w); err != nil {
+			t.Fatal(err)
+		}
+		if text := w.String(); !strings.Contains(text, "ConfigMap") || strings.Contains(text, "geheim") {
+			t.Errorf("wrong, or not hidden:\n%s", text)
+		}
 	}
 }

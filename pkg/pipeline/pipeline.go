@@ -38,6 +38,10 @@ type Options struct {
 	// NoChanges leaves the changes of the resources that rules match out of the
 	// entries, when nobody reads them.
 	NoChanges bool
+	// Admitted, when set, is called once for each resource that admission changes,
+	// with its place among the resources, from many goroutines, before the resource
+	// is updated: what it says before and after, which must not be modified.
+	Admitted func(i int, r *resource.Resource, before, after resource.Object)
 	// DryRun leaves the resources as they are, and the changes out of the entries:
 	// for who wants to know only what the policies ask for. Background rules then
 	// see what came in, and still write.
@@ -82,7 +86,7 @@ func Apply(ctx context.Context, resources []*resource.Resource, opts Options) (O
 	}
 	err := run.parallel(ctx, len(resources), func(ctx context.Context, i int) (err error) {
 		defer caught(resources[i], &err)
-		slots[i], err = run.admit(ctx, resources[i])
+		slots[i], err = run.admit(ctx, i, resources[i])
 		if err == nil && opts.Encode != nil && !background {
 			out.Texts[i], err = opts.Encode(resources[i])
 		}
@@ -192,8 +196,8 @@ func caught(r *resource.Resource, err *error) {
 	}
 }
 
-// admit applies the selected programs to one resource.
-func (run *run) admit(ctx context.Context, r *resource.Resource) ([]report.Entry, error) {
+// admit applies the selected programs to one resource, the ith.
+func (run *run) admit(ctx context.Context, i int, r *resource.Resource) ([]report.Entry, error) {
 	programs := run.selected[r.ID().Kind]
 	if len(programs) == 0 || run.Inert != nil && run.Inert(r) {
 		return nil, nil
@@ -205,6 +209,9 @@ func (run *run) admit(ctx context.Context, r *resource.Resource) ([]report.Entry
 	after, entries, err := run.apply(ctx, programs, r, policy.Input{ID: r.ID(), Object: original, Facts: run.Facts})
 	if err != nil {
 		return nil, err
+	}
+	if after != nil && run.Admitted != nil {
+		run.Admitted(i, r, original, after)
 	}
 	if after != nil && !run.DryRun {
 		return entries, r.UpdateFrom(original, after)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/jsonvalue"
 )
@@ -129,18 +131,38 @@ func (r *Resource) object() (Object, error) {
 
 // Line returns the line of the deepest part of p that exists, counted in the
 // file that r was read from; 0 when it is not known.
-func (r *Resource) Line(p fieldpath.Path) int {
+func (r *Resource) Line(p fieldpath.Path) int { return r.Lines(p)[0] }
+
+// Lines is Line for several paths, which costs little more than for one.
+func (r *Resource) Lines(paths ...fieldpath.Path) []int {
+	out := make([]int, len(paths))
+	for i := range out {
+		out[i] = r.origin.Line
+	}
 	if r.firstLine == 0 || r.changed {
-		return r.origin.Line // the text is not what the file holds
+		return out // the text is not what the file holds
 	}
 	if !r.simple {
-		return r.nodeLine(p)
+		if root, err := decodeNode(r.text, r.item); err == nil {
+			for i, p := range paths {
+				out[i] = r.nodeLine(root, p)
+			}
+		}
+		return out
 	}
 	t := trees.Get().(*tree)
 	defer trees.Put(t)
 	if t.scanDocument(r.text, r.item) != nil {
-		return r.origin.Line
+		return out
 	}
+	for i, p := range paths {
+		out[i] = r.scannedLine(t, p)
+	}
+	return out
+}
+
+// scannedLine is Line for what the scanner read.
+func (r *Resource) scannedLine(t *tree, p fieldpath.Path) int {
 	n := int32(0)
 	if r.item {
 		n = t.nodes[0].first
@@ -180,11 +202,7 @@ func (r *Resource) lineOf(n int) int {
 }
 
 // nodeLine is Line for what the scanner does not read.
-func (r *Resource) nodeLine(p fieldpath.Path) int {
-	n, err := decodeNode(r.text, r.item)
-	if err != nil {
-		return r.origin.Line
-	}
+func (r *Resource) nodeLine(n *yaml.Node, p fieldpath.Path) int {
 	line := n.Line
 	for _, step := range p {
 		n = resolveAlias(n)

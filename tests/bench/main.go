@@ -6,7 +6,8 @@
 // The reference is kyaml's framework.Execute with a function that does
 // nothing, which this program runs as a child process of itself. oneloop
 // applies two policies, once as a function on the same ResourceList and once
-// as `oneloop render` on the same Deployments as plain manifests. Each figure
+// as `oneloop render` and `oneloop diff` on the same Deployments as plain
+// manifests. Each figure
 // is the best of the runs, which alternate so that both meet the same machine.
 //
 // With a conformance corpus it then measures 20 of its policies on 4,000
@@ -106,6 +107,8 @@ func bench(oneloop, sizes, corpus, kyverno string, runs int) error {
 			{name: "kyaml, nothing", stdin: list, args: []string{self, "-reference"}, want: "kind: Deployment"},
 			{name: "oneloop function", stdin: list, args: []string{oneloop}, want: "automountServiceAccountToken: false"},
 			{name: "oneloop render", stdin: manifests, args: []string{oneloop, "render", "-p", policyFile, "-"}, want: "automountServiceAccountToken: false"},
+			{name: "oneloop diff", stdin: manifests, args: []string{oneloop, "diff", "-p", policyFile, "-"},
+				want: "+ spec.template.spec.automountServiceAccountToken  false"},
 		}
 		for run := range runs {
 			for i := range programs {
@@ -128,6 +131,9 @@ func bench(oneloop, sizes, corpus, kyverno string, runs int) error {
 			case i == 0:
 			case n == 1:
 				target = verdict("under 25 ms", p.best.wall < 25*time.Millisecond)
+			case p.name == "oneloop diff":
+				times := p.best.wall.Seconds() / programs[i-1].best.wall.Seconds()
+				target = verdict(fmt.Sprintf("%.2f of render, at most 1.3", times), times <= 1.3)
 			default:
 				target = verdict("ratio at most 1.0", ratio <= 1)
 				if n >= 10000 {

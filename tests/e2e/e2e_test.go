@@ -1,8 +1,8 @@
 //go:build e2e
 
 // Package e2e drives the program through the runners that people use: real
-// kustomize, real kpt, a real container engine and a real registry on
-// loopback. `make e2e` builds what it needs.
+// kustomize, real kpt, a real container engine, a real registry on loopback and
+// a real browser. `make e2e` builds what it needs.
 package e2e
 
 import (

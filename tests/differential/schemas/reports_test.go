@@ -1,7 +1,8 @@
 // Package schemas holds what the report formats write against the schemas that
 // the formats' own projects publish: the CustomResourceDefinitions of
 // OpenReports and of PolicyReport, the JSON Schema of SARIF, and a reader of
-// JUnit files, for which there is no schema.
+// JUnit files, for which there is no schema. What diff prints is held against the
+// schema in docs.
 package schemas
 
 import (
