@@ -36,6 +36,15 @@ type Language struct {
 	// documents ask for, deprecated spellings, what their own controller would
 	// refuse. It may be nil. A document with faults may be left out.
 	Vet func(docs []*resource.Resource) []Finding
+	// Functions lists what the expressions of the language may call, for the
+	// manual; nil when it has no expressions.
+	Functions func() ([]Function, error)
+}
+
+// A Function is one that expressions may call.
+type Function struct {
+	Signatures []string // the forms it has, such as "round(number) number"
+	Note       string   // one line; may be empty
 }
 
 // A Set is what the documents of one language compile to.

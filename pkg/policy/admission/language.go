@@ -17,6 +17,17 @@ var Language = policy.Language{
 	Claims:  claims,
 	Compile: compile,
 	Vet:     vet,
+	Functions: func() ([]policy.Function, error) {
+		env, err := environment(true, true)
+		if err != nil {
+			return nil, err
+		}
+		var out []policy.Function
+		for _, f := range env.Functions() {
+			out = append(out, policy.Function{Signatures: f.Signatures})
+		}
+		return out, nil
+	},
 }
 
 const (

@@ -3,6 +3,7 @@ package kyverno
 import (
 	_ "embed" // the manual
 
+	"github.com/oneloop-dev/oneloop/pkg/expr/jmespath"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
@@ -17,6 +18,13 @@ var Language = policy.Language{
 	Claims:  claims,
 	Compile: compile,
 	Vet:     vet,
+	Functions: func() ([]policy.Function, error) {
+		var out []policy.Function
+		for _, f := range jmespath.Functions() {
+			out = append(out, policy.Function{Signatures: []string{f.Signature}, Note: f.Note})
+		}
+		return out, nil
+	},
 }
 
 func claims(k resource.Kind) bool {

@@ -2,6 +2,8 @@ package kyvernocel
 
 import (
 	_ "embed" // the manual
+	"maps"
+	"slices"
 
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel/internal/spec"
@@ -18,4 +20,23 @@ var Language = policy.Language{
 	Claims:  func(k resource.Kind) bool { return k.Group == spec.Group },
 	Compile: compile,
 	Vet:     vet,
+	Functions: func() ([]policy.Function, error) {
+		mutating, err := mutationEnvironment("")
+		if err != nil {
+			return nil, err
+		}
+		generating, err := generationEnvironment("")
+		if err != nil {
+			return nil, err
+		}
+		signatures := map[string][]string{}
+		for _, f := range slices.Concat(mutating.Functions(), generating.Functions()) {
+			signatures[f.Name] = f.Signatures
+		}
+		var out []policy.Function
+		for _, name := range slices.Sorted(maps.Keys(signatures)) {
+			out = append(out, policy.Function{Signatures: signatures[name]})
+		}
+		return out, nil
+	},
 }

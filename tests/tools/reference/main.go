@@ -16,7 +16,6 @@ import (
 
 	"github.com/oneloop-dev/oneloop/pkg/builtin"
 	"github.com/oneloop-dev/oneloop/pkg/cli"
-	"github.com/oneloop-dev/oneloop/pkg/expr/jmespath"
 )
 
 func main() {
@@ -105,14 +104,35 @@ func manuals(folder string) error {
 	return nil
 }
 
-// functions writes what expressions may call.
+// functions writes what the expressions of each language may call.
 func functions(folder string) error {
-	var out strings.Builder
-	out.WriteString("# Functions of JMESPath\n\nThose of Kyverno's `{{ }}`, its own and those of JMESPath, with the results of Kyverno 1.19.\n\n| function | |\n|---|---|\n")
-	for _, f := range jmespath.Functions() {
-		fmt.Fprintf(&out, "| `%s` | %s |\n", strings.ReplaceAll(f.Signature, "|", "\\|"), strings.ReplaceAll(f.Note, "|", "\\|"))
+	for _, l := range builtin.Languages {
+		if l.Functions == nil {
+			continue
+		}
+		all, err := l.Functions()
+		if err != nil {
+			return err
+		}
+		title, _, _ := strings.Cut(l.Doc, "\n")
+		var out strings.Builder
+		fmt.Fprintf(&out, "# Functions: %s\n\n", strings.TrimSpace(title))
+		for _, f := range all {
+			var forms []string
+			for _, s := range f.Signatures {
+				forms = append(forms, "`"+s+"`")
+			}
+			fmt.Fprintf(&out, "- %s", strings.Join(forms, ", "))
+			if f.Note != "" {
+				fmt.Fprintf(&out, ": %s", f.Note)
+			}
+			out.WriteString("\n")
+		}
+		if err := os.WriteFile(filepath.Join(folder, l.Name+"-functions.md"), []byte(out.String()), 0o644); err != nil {
+			return err
+		}
 	}
-	return os.WriteFile(filepath.Join(folder, "jmespath.md"), []byte(out.String()), 0o644)
+	return nil
 }
 
 // dedent takes the two spaces of examples from each line.
