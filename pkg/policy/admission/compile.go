@@ -3,6 +3,7 @@ package admission
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	gocel "github.com/google/cel-go/cel"
@@ -209,12 +210,17 @@ func (p *compiled) expressions(c *checker, s *policySpec) error {
 		return err
 	}
 	compile := func(env *cel.Environment, at fieldpath.Path, text string, result *gocel.Type) *cel.Program {
-		if text == "" {
+		trimmed := strings.TrimSpace(text)
+		if trimmed == "" {
 			return nil // a fault already
 		}
 		out, err := env.Compile(text, result)
 		if err != nil {
-			c.fault(at, "Invalid value: %q: %w", text, err)
+			// The API server counts columns so.
+			if _, other := env.Compile(trimmed, result); other != nil {
+				err = other
+			}
+			c.fault(at, "Invalid value: %q: %w", trimmed, err)
 		}
 		return out
 	}
@@ -229,7 +235,7 @@ func (p *compiled) expressions(c *checker, s *policySpec) error {
 			return err
 		}
 		for i, v := range s.Variables {
-			if v.Expression == "" {
+			if strings.TrimSpace(v.Expression) == "" {
 				continue
 			}
 			if err := p.variables.Add(env, v.Name, v.Expression); err != nil {

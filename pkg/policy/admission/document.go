@@ -72,8 +72,31 @@ func (c *checker) oneOf(at fieldpath.Path, value string, allowed ...string) {
 	}
 }
 
-// operations are those that a rule may name.
-var operations = []string{"CONNECT", "CREATE", "UPDATE"}
+// constraints checks constraints that stand at a path.
+func (c *checker) constraints(at fieldpath.Path, r *constraints.Resources) {
+	for _, f := range r.Faults(at) {
+		c.fault(f.Path, "%s", f.Message)
+	}
+	for i, rule := range r.ResourceRules {
+		for j, operation := range rule.Operations {
+			if operation == "DELETE" {
+				c.fault(at.Key("resourceRules").Index(i).Key("operations").Index(j), `Unsupported value: %q: supported values: "*", "CONNECT", "CREATE", "UPDATE"`, operation)
+			}
+		}
+	}
+}
+
+// pathSegment checks a name that stands in a URL.
+func (c *checker) pathSegment(at fieldpath.Path, name string) {
+	if name == "." || name == ".." {
+		c.fault(at, "Invalid value: %q: may not be '%s'", name, name)
+	}
+	for _, part := range []string{"/", "%"} {
+		if strings.Contains(name, part) {
+			c.fault(at, "Invalid value: %q: may not contain '%s'", name, part)
+		}
+	}
+}
 
 // A policyDocument is a MutatingAdmissionPolicy as it is written.
 type policyDocument struct {
@@ -133,7 +156,7 @@ func (p *policyDocument) check(c *checker) {
 	if s.MatchConstraints == nil {
 		c.fault(at, "Required value")
 	} else {
-		c.all(s.MatchConstraints.Faults(at, operations...))
+		c.constraints(at, s.MatchConstraints)
 		if len(s.MatchConstraints.ResourceRules) == 0 {
 			c.fault(at.Key("resourceRules"), "Required value")
 		}
@@ -141,10 +164,10 @@ func (p *policyDocument) check(c *checker) {
 	for i, v := range s.Variables {
 		at := spec.Key("variables").Index(i)
 		switch {
-		case v.Name == "":
+		case strings.TrimSpace(v.Name) == "":
 			c.fault(at.Key("name"), "Required value: name is not specified")
 		case !isIdentifier(v.Name):
-			c.fault(at.Key("name"), "Invalid value: %q: name is not a valid CEL identifier", v.Name)
+			c.fault(at.Key("name"), "Invalid value: %q: must be a valid CEL identifier", v.Name)
 		}
 		if strings.TrimSpace(v.Expression) == "" {
 			c.fault(at.Key("expression"), "Required value: expression is not specified")
@@ -171,8 +194,18 @@ func (k *paramKind) check(c *checker, at fieldpath.Path) {
 	switch {
 	case k.APIVersion == "":
 		c.fault(at.Key("apiVersion"), "Required value")
-	case strings.Count(k.APIVersion, "/") > 1 || k.kind().Version == "":
-		c.fault(at.Key("apiVersion"), "Invalid value: %q: expected a version such as v1 or apps/v1", k.APIVersion)
+	case strings.Count(k.APIVersion, "/") > 1:
+		c.fault(at.Key("apiVersion"), "Invalid value: %q: unexpected GroupVersion string: %s", k.APIVersion, k.APIVersion)
+	default:
+		kind := k.kind()
+		if messages := validation.IsDNS1123Subdomain(kind.Group); kind.Group != "" && len(messages) > 0 {
+			c.fault(at.Key("apiVersion"), "Invalid value: %q: %s", kind.Group, strings.Join(messages, ","))
+		}
+		if kind.Version == "" {
+			c.fault(at.Key("apiVersion"), "Invalid value: %q: version must be specified", k.APIVersion)
+		} else if messages := validation.IsDNS1035Label(kind.Version); len(messages) > 0 {
+			c.fault(at.Key("apiVersion"), "Invalid value: %q: %s", kind.Version, strings.Join(messages, ","))
+		}
 	}
 	if k.Kind == "" {
 		c.fault(at.Key("kind"), "Required value")
@@ -203,11 +236,11 @@ func (m *mutation) check(c *checker, at fieldpath.Path) {
 	case own == nil:
 		c.fault(at.Key(fields[m.PatchType]), "Required value: must be specified when patchType is %s", m.PatchType)
 	case strings.TrimSpace(own.Expression) == "":
-		c.fault(at.Key(fields[m.PatchType]).Key("expression"), "Required value: expression is not specified")
+		c.fault(at.Key(fields[m.PatchType]).Key("expression"), "Required value")
 	}
 	for _, kind := range []string{applyConfiguration, jsonPatch} {
 		if kind != m.PatchType && of[kind] != nil {
-			c.fault(at.Key(fields[kind]), "Invalid value: must not be specified when patchType is %s", m.PatchType)
+			c.fault(at.Key(fields[kind]), `Invalid value: "{%s}": must not be specified when patchType is %s`, fields[kind], m.PatchType)
 		}
 	}
 }
@@ -285,12 +318,13 @@ func (b *bindingDocument) check(c *checker) {
 		c.fault(spec.Key("policyName"), "Invalid value: %q: %s", s.PolicyName, strings.Join(messages, ", "))
 	}
 	if s.MatchResources != nil {
-		c.all(s.MatchResources.Faults(spec.Key("matchResources"), operations...))
+		c.constraints(spec.Key("matchResources"), s.MatchResources)
 	}
 	if s.ParamRef == nil {
 		return
 	}
 	at := spec.Key("paramRef")
+	c.pathSegment(at.Key("name"), s.ParamRef.Name)
 	switch {
 	case s.ParamRef.Name != "" && s.ParamRef.Selector != nil:
 		c.fault(at.Key("name"), "Forbidden: name and selector are mutually exclusive")

@@ -3,7 +3,6 @@ package admission
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"strings"
 
 	"github.com/oneloop-dev/oneloop/pkg/expr/cel"
@@ -32,7 +31,7 @@ func (m *mutator) patch(r *request, kind resource.Kind, object resource.Object, 
 		if err != nil {
 			return nil, fmt.Errorf("error applying patch: %w", err)
 		}
-		return out, nil
+		return schemas.Stored(kind, object, out)
 	}
 	operations, err := cel.Patch(v)
 	if err != nil {
@@ -46,9 +45,11 @@ func (m *mutator) patch(r *request, kind resource.Kind, object resource.Object, 
 		return nil, err
 	}
 	if apply.BuiltIn().Knows(kind) {
-		return decoded(schemas, kind, object, out)
+		if err := fits(schemas, kind, object, out); err != nil {
+			return nil, err
+		}
 	}
-	return out, nil
+	return schemas.Stored(kind, object, out)
 }
 
 // schemasOf returns the schemas of all kinds of a run.
@@ -63,57 +64,38 @@ func schemasOf(f *facts.Facts) (*apply.Schemas, error) {
 	})
 }
 
-// decoded is what the API server reads of a built-in object that a JSON patch
-// made: it refuses fields that the kind does not have, and a null is no field.
-func decoded(schemas *apply.Schemas, kind resource.Kind, before, after resource.Object) (resource.Object, error) {
-	if err := fits(schemas, kind, after); err != nil {
-		was := fits(schemas, kind, before)
-		if was == nil || was.Error() != err.Error() {
-			return nil, refusal{fmt.Errorf("Internal error occurred: strict decoding error: %w", err)} //nolint:staticcheck // the words of the API server
-		}
+// fits refuses what the API server can't read of an object that a JSON patch
+// made of a built-in kind: fields that the kind does not have, and values of
+// another type. That it refuses whatever failurePolicy says.
+func fits(schemas *apply.Schemas, kind resource.Kind, before, after resource.Object) error {
+	_, unknown, err := schemas.Prune(kind, before, after)
+	if err != nil {
+		return refusal{err}
 	}
-	out, _ := withoutNulls(before, after).(map[string]any)
-	return out, nil
+	if len(unknown) > 0 {
+		fields := make([]string, len(unknown))
+		for i, path := range unknown {
+			fields[i] = fmt.Sprintf("unknown field %q", path)
+		}
+		return refusal{fmt.Errorf("Internal error occurred: strict decoding error: %s", strings.Join(fields, ", "))} //nolint:staticcheck // the words of the API server
+	}
+	wrong := wrongTypes(schemas, kind, after)
+	if wrong == nil {
+		return nil
+	}
+	if was := wrongTypes(schemas, kind, before); was != nil && was.Error() == wrong.Error() {
+		return nil // it is not the patch's
+	}
+	return refusal{fmt.Errorf("Internal error occurred: the result does not fit the kind: %w", wrong)} //nolint:staticcheck // the words of the API server
 }
 
-// fits reports what in an object is not in the schema of its kind.
-func fits(schemas *apply.Schemas, kind resource.Kind, o resource.Object) error {
+func wrongTypes(schemas *apply.Schemas, kind resource.Kind, o resource.Object) error {
 	_, err := schemas.MergeAtomics(kind, resource.Object{"apiVersion": kind.APIVersion(), "kind": kind.Kind}, o)
-	if err == nil || strings.Contains(err.Error(), "duplicate") {
+	if err == nil || !strings.Contains(err.Error(), "expected ") {
 		return nil
 	}
 	if cause := errors.Unwrap(err); cause != nil {
 		err = cause
 	}
 	return err
-}
-
-// withoutNulls returns after without the nulls that are not in before.
-func withoutNulls(before, after any) any {
-	switch after := after.(type) {
-	case map[string]any:
-		was, _ := before.(map[string]any)
-		out := maps.Clone(after)
-		for k, v := range after {
-			old, there := was[k]
-			if v == nil && (!there || old != nil) {
-				delete(out, k)
-			} else if v != nil {
-				out[k] = withoutNulls(old, v)
-			}
-		}
-		return out
-	case []any:
-		was, _ := before.([]any)
-		out := make([]any, len(after))
-		for i, v := range after {
-			var old any
-			if i < len(was) {
-				old = was[i]
-			}
-			out[i] = withoutNulls(old, v)
-		}
-		return out
-	}
-	return after
 }

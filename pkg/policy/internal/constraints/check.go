@@ -9,10 +9,9 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 )
 
-// Faults returns what the API server refuses in constraints that stand at path,
-// with the operations that they may name.
-func (r *Resources) Faults(path fieldpath.Path, operations ...string) []decode.Fault {
-	c := &checker{operations: operations}
+// Faults returns what the API server refuses in constraints that stand at path.
+func (r *Resources) Faults(path fieldpath.Path) []decode.Fault {
+	c := &checker{}
 	c.selector(r.NamespaceSelector, path.Key("namespaceSelector"))
 	c.selector(r.ObjectSelector, path.Key("objectSelector"))
 	for i := range r.ResourceRules {
@@ -32,10 +31,7 @@ func (s *Selector) Faults(path fieldpath.Path) []decode.Fault {
 	return c.faults
 }
 
-type checker struct {
-	operations []string
-	faults     []decode.Fault
-}
+type checker struct{ faults []decode.Fault }
 
 func (c *checker) fault(path fieldpath.Path, format string, args ...any) {
 	c.faults = append(c.faults, decode.Fault{Path: path, Message: fmt.Sprintf(format, args...)})
@@ -93,7 +89,7 @@ func (c *checker) rule(r *Rule, path fieldpath.Path) {
 	}
 	c.wildcard(r.Operations, path.Key("operations"), "operations")
 	for i, operation := range r.Operations {
-		c.oneOf(operation, path.Key("operations").Index(i), append([]string{"*"}, c.operations...)...)
+		c.oneOf(operation, path.Key("operations").Index(i), "*", "CONNECT", "CREATE", "DELETE", "UPDATE")
 	}
 	c.wildcard(r.APIGroups, path.Key("apiGroups"), "API groups")
 	c.wildcard(r.APIVersions, path.Key("apiVersions"), "API versions")

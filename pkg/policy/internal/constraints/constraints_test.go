@@ -250,11 +250,11 @@ func TestFaults(t *testing.T) {
 				Operations: []string{"*", "CREATE"}, APIGroups: []string{"*", ""}, APIVersions: []string{"", "*"}, Resources: []string{"*", "pods"},
 				Scope: "None", ResourceNames: []string{"a", "a", "a/b"},
 			},
-			{Operations: []string{"DELETE"}, APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"*/*", "pods/*", "pods/status", "*/scale", "x/scale", ""}},
+			{Operations: []string{"delete"}, APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"*/*", "pods/*", "pods/status", "*/scale", "x/scale", ""}},
 		},
 	}
 	var got []string
-	for _, f := range r.Faults(fieldpath.Path{}.Key("m"), "CREATE", "UPDATE", "CONNECT") {
+	for _, f := range r.Faults(fieldpath.Path{}.Key("m")) {
 		got = append(got, f.Path.String()+": "+f.Message)
 	}
 	want := []string{
@@ -273,7 +273,7 @@ func TestFaults(t *testing.T) {
 		"m.resourceRules[1].apiVersions[0]: Required value",
 		`m.resourceRules[1].resources: Invalid value: ["*" "pods"]: if '*' is present, must not specify other resources without subresources`,
 		`m.resourceRules[1].scope: Unsupported value: "None": supported values: "*", "Cluster", "Namespaced"`,
-		`m.resourceRules[2].operations[0]: Unsupported value: "DELETE": supported values: "*", "CREATE", "UPDATE", "CONNECT"`,
+		`m.resourceRules[2].operations[0]: Unsupported value: "delete": supported values: "*", "CONNECT", "CREATE", "DELETE", "UPDATE"`,
 		`m.resourceRules[2].resources[1]: Invalid value: "pods/*": if '*/*' is present, must not specify pods/*`,
 		`m.resourceRules[2].resources[2]: Invalid value: "pods/status": if 'pods/*' is present, must not specify pods/status`,
 		`m.resourceRules[2].resources[3]: Invalid value: "*/scale": if '*/*' is present, must not specify */scale`,

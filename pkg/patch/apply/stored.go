@@ -1,0 +1,122 @@
+package apply
+
+import (
+	_ "embed"
+	"maps"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/structured-merge-diff/v6/schema"
+
+	"github.com/oneloop-dev/oneloop/pkg/resource"
+)
+
+//go:generate go run -C ../../../tests/differential/admission ./omitted -table ../../../pkg/patch/apply/types.txt -o ../../../pkg/patch/apply/omitted.txt
+
+// empty lists the fields of types that are as good as absent when they are
+// empty, one type a line: its name, a tab and the fields.
+//
+//go:embed omitted.txt
+var empty string
+
+// Stored returns after as the API server keeps an object of a built-in kind: it
+// has no field that is null, and no empty text, zero, false, empty list or map
+// where its Go type can't tell that from nothing. What is the same in before
+// stays as it is written, as does all of other kinds. Neither object is modified;
+// the result may share parts with after.
+func (s *Schemas) Stored(kind resource.Kind, before, after map[string]any) (map[string]any, error) {
+	if _, ok := builtInType(kind); !ok {
+		return after, nil
+	}
+	t, err := s.of(kind)
+	if err != nil {
+		return nil, err
+	}
+	exact := t.exact()
+	out, _ := stored(exact.Schema, exact.TypeRef, before, after).(map[string]any)
+	return out, nil
+}
+
+func stored(s *schema.Schema, ref schema.TypeRef, before, after any) any {
+	atom, ok := s.Resolve(ref)
+	if !ok {
+		return after
+	}
+	switch after := after.(type) {
+	case map[string]any:
+		if atom.Map == nil {
+			return after
+		}
+		var omitted []string
+		if ref.NamedType != nil {
+			text, _ := lookUp(empty, *ref.NamedType)
+			omitted = strings.Fields(text)
+		}
+		was, _ := before.(map[string]any)
+		out := maps.Clone(after)
+		for key, v := range after {
+			element := atom.Map.ElementType
+			field, isField := atom.Map.FindField(key)
+			if isField {
+				element = field.Type
+			}
+			old, there := was[key]
+			v = stored(s, element, old, v)
+			if there && resource.Equal(old, v) || !isField && v != nil {
+				out[key] = v
+				continue
+			}
+			if v == nil || isEmpty(v) && slices.Contains(omitted, key) {
+				delete(out, key)
+			} else {
+				out[key] = v
+			}
+		}
+		return out
+	case []any:
+		if atom.List == nil {
+			return after
+		}
+		was, _ := before.([]any)
+		out := make([]any, len(after))
+		for i, v := range after {
+			out[i] = stored(s, atom.List.ElementType, counterpart(was, v, i), v)
+		}
+		return out
+	}
+	return after
+}
+
+// counterpart finds what an element was: the one of its name, or at its place.
+func counterpart(was []any, v any, i int) any {
+	if m, ok := v.(map[string]any); ok && m["name"] != nil {
+		for _, old := range was {
+			if o, ok := old.(map[string]any); ok && o["name"] == m["name"] {
+				return old
+			}
+		}
+		return nil
+	}
+	if i < len(was) {
+		return was[i]
+	}
+	return nil
+}
+
+func isEmpty(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return v == ""
+	case bool:
+		return !v
+	case int64:
+		return v == 0
+	case float64:
+		return v == 0
+	case map[string]any:
+		return len(v) == 0
+	case []any:
+		return len(v) == 0
+	}
+	return false
+}
