@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/oneloop-dev/oneloop/pkg/jsonvalue"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
@@ -27,6 +28,28 @@ type UserInfo struct {
 	UID      string              `json:"uid,omitempty"`
 	Groups   []string            `json:"groups,omitempty"`
 	Extra    map[string][]string `json:"extra,omitempty"`
+}
+
+// Object returns u as JSON values; empty fields are left out.
+func (u *UserInfo) Object() map[string]any {
+	out := map[string]any{}
+	if u.Username != "" {
+		out["username"] = u.Username
+	}
+	if u.UID != "" {
+		out["uid"] = u.UID
+	}
+	if len(u.Groups) > 0 {
+		out["groups"] = jsonvalue.Strings(u.Groups)
+	}
+	if len(u.Extra) > 0 {
+		extra := map[string]any{}
+		for k, v := range u.Extra {
+			extra[k] = jsonvalue.Strings(v)
+		}
+		out["extra"] = extra
+	}
+	return out
 }
 
 // A Request is what the admission request would have said besides the object.

@@ -60,3 +60,12 @@ func Clone(v any) any {
 	}
 	return v
 }
+
+// Strings returns texts as a JSON list.
+func Strings(texts []string) []any {
+	out := make([]any, len(texts))
+	for i, s := range texts {
+		out[i] = s
+	}
+	return out
+}

@@ -173,32 +173,7 @@ func (r *request) variable() map[string]any {
 		out["options"] = map[string]any{"apiVersion": "meta.k8s.io/v1", "kind": options}
 	}
 	if known := &r.in.Facts.Request; known.UserDeclared {
-		user := map[string]any{}
-		if known.User.Username != "" {
-			user["username"] = known.User.Username
-		}
-		if known.User.UID != "" {
-			user["uid"] = known.User.UID
-		}
-		if len(known.User.Groups) > 0 {
-			user["groups"] = texts(known.User.Groups)
-		}
-		if len(known.User.Extra) > 0 {
-			extra := map[string]any{}
-			for k, v := range known.User.Extra {
-				extra[k] = texts(v)
-			}
-			user["extra"] = extra
-		}
-		out["userInfo"] = user
-	}
-	return out
-}
-
-func texts(list []string) []any {
-	out := make([]any, len(list))
-	for i, s := range list {
-		out[i] = s
+		out["userInfo"] = known.User.Object()
 	}
 	return out
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/expr/jmespath"
 	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/image"
+	"github.com/oneloop-dev/oneloop/pkg/jsonvalue"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/match"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/spec"
@@ -163,30 +164,13 @@ func (r *request) admission(o resource.Object) map[string]any {
 		req["object"], req["oldObject"] = nil, o
 	}
 	if known := &r.in.Facts.Request; known.UserDeclared {
-		user := map[string]any{}
-		if known.User.Username != "" {
-			user["username"] = known.User.Username
-		}
-		if known.User.UID != "" {
-			user["uid"] = known.User.UID
-		}
-		if len(known.User.Groups) > 0 {
-			user["groups"] = texts(known.User.Groups)
-		}
-		if len(known.User.Extra) > 0 {
-			extra := map[string]any{}
-			for k, v := range known.User.Extra {
-				extra[k] = texts(v)
-			}
-			user["extra"] = extra
-		}
-		req["userInfo"] = user
+		req["userInfo"] = known.User.Object()
 		// Kyverno leaves out empty lists.
 		if len(known.Roles) > 0 {
-			req["roles"] = texts(known.Roles)
+			req["roles"] = jsonvalue.Strings(known.Roles)
 		}
 		if len(known.ClusterRoles) > 0 {
-			req["clusterRoles"] = texts(known.ClusterRoles)
+			req["clusterRoles"] = jsonvalue.Strings(known.ClusterRoles)
 		}
 	}
 	return req
@@ -198,14 +182,6 @@ func (r *request) requested() resource.Object {
 		return r.in.Requested
 	}
 	return r.in.Object
-}
-
-func texts(list []string) []any {
-	out := make([]any, len(list))
-	for i, s := range list {
-		out[i] = s
-	}
-	return out
 }
 
 // scope returns the scope of the policy, in which o is the object.

@@ -170,31 +170,7 @@ func (r *request) user() any {
 	if !known.UserDeclared {
 		return cel.Unknown(facts.MissingUser("request.userInfo"))
 	}
-	texts := func(list []string) []any {
-		out := make([]any, len(list))
-		for i, s := range list {
-			out[i] = s
-		}
-		return out
-	}
-	out := map[string]any{}
-	if known.User.Username != "" {
-		out["username"] = known.User.Username
-	}
-	if known.User.UID != "" {
-		out["uid"] = known.User.UID
-	}
-	if len(known.User.Groups) > 0 {
-		out["groups"] = texts(known.User.Groups)
-	}
-	if len(known.User.Extra) > 0 {
-		extra := map[string]any{}
-		for k, v := range known.User.Extra {
-			extra[k] = texts(v)
-		}
-		out["extra"] = extra
-	}
-	return out
+	return known.User.Object()
 }
 
 // namespaceObject returns the Namespace that the resource is in: null when it is
