@@ -11,5 +11,6 @@ type family struct {
 // families are those that are evaluated.
 var families = []family{
 	{"clusterpolicy", "ClusterPolicy and Policy", "ClusterPolicy,Policy", features},
+	{"mutatingadmissionpolicy", "MutatingAdmissionPolicy", "MutatingAdmissionPolicy,MutatingAdmissionPolicyBinding", admissionFeatures},
 	{"mutatingpolicy", "MutatingPolicy", "MutatingPolicy,NamespacedMutatingPolicy", mutatingFeatures},
 }
