@@ -15,6 +15,8 @@ type compilation struct {
 	exceptions []*exception
 	pins       []policy.Program // of ImageValidatingPolicies, which run after all mutations
 	faults     []error
+
+	imagePolicies []*imagePolicy
 }
 
 // kinds says what compiles the documents of a kind.
@@ -23,8 +25,8 @@ var kinds = map[string]func(*compilation, *resource.Resource){
 	"NamespacedMutatingPolicy":        (*compilation).mutating,
 	"GeneratingPolicy":                (*compilation).generating,
 	"NamespacedGeneratingPolicy":      (*compilation).generating,
-	"ImageValidatingPolicy":           (*compilation).unsupported,
-	"NamespacedImageValidatingPolicy": (*compilation).unsupported,
+	"ImageValidatingPolicy":           (*compilation).imageValidating,
+	"NamespacedImageValidatingPolicy": (*compilation).imageValidating,
 	"ValidatingPolicy":                (*compilation).validating,
 	"NamespacedValidatingPolicy":      (*compilation).validating,
 	"DeletingPolicy":                  (*compilation).cluster,
@@ -58,6 +60,7 @@ func compile(docs []*resource.Resource) (policy.Set, error) {
 		do(c, d)
 	}
 	c.set.Programs = append(c.set.Programs, c.pins...)
+	c.set.Checks = append(c.set.Checks, c.verifiers()...)
 	return c.set, errors.Join(c.faults...)
 }
 
@@ -89,8 +92,4 @@ func (c *compilation) validating(d *resource.Resource) {
 func (c *compilation) cluster(d *resource.Resource) {
 	c.faults = append(c.faults, &policy.Error{Policy: refOf(d), Err: fmt.Errorf(
 		"%s acts on a running cluster and changes no manifest; remove it from the policies: %w", d.ID().Kind.Kind, errors.ErrUnsupported)})
-}
-
-func (c *compilation) unsupported(d *resource.Resource) {
-	c.faults = append(c.faults, &policy.Error{Policy: refOf(d), Err: fmt.Errorf("%s is not evaluated yet: %w", d.ID().Kind.Kind, errors.ErrUnsupported)})
 }

@@ -44,6 +44,16 @@ func generationEnvironment(namespace string) (*cel.Environment, error) {
 	return environment("generating", namespace, cel.WithMixedLiterals(), cel.With(library.Generator(namespace)...))
 }
 
+// imageEnvironment is the environment of an ImageValidatingPolicy.
+func imageEnvironment(namespace string) (*cel.Environment, error) {
+	return environment("imagevalidating", namespace, cel.With(library.Verifications()...))
+}
+
+// referenceEnvironment is the environment of matchImageReferences.
+func referenceEnvironment() (*cel.Environment, error) {
+	return environment("reference", "", cel.With(gocel.Variable("ref", gocel.StringType)))
+}
+
 // extensions are the libraries of CEL itself that Kyverno has and the API server
 // has not.
 func extensions() []gocel.EnvOption {
