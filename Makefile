@@ -1,5 +1,6 @@
 # build, test and demo need Go, git and make. e2e and image also use a container
-# engine; conformance uses the corpus in ../shared when it is there.
+# engine, e2e, bench and screenshots chromium with its chromedriver; conformance
+# uses the corpus in ../shared when it is there.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 IMAGE   ?= oneloop:$(VERSION)
 CORPUS  ?= ../shared/conformance
@@ -10,7 +11,7 @@ GOBUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false
 LDFLAGS = -s -w -buildid= -X github.com/oneloop-dev/oneloop/pkg/cli.Version=$(VERSION)
 TALLY   = go run ./tests/tools/tally
 
-.PHONY: build test race e2e differential conformance bench lint generate man demo image release clean
+.PHONY: build test race e2e differential conformance bench lint generate man screenshots demo image release clean
 build:
 	$(GOBUILD) -ldflags '$(LDFLAGS)' -o bin/oneloop ./fn/oneloop
 
@@ -37,6 +38,7 @@ conformance: build
 bench: build
 	cd tests/bench && $(GOBUILD) -ldflags '-s -w' -o ../../bin/bench .
 	bin/bench -corpus '$(CORPUS)' bin/oneloop
+	go run ./tests/tools/pagebench bin/oneloop
 
 lint: bin/golangci-lint
 	bin/golangci-lint run --allow-parallel-runners ./...
@@ -48,6 +50,10 @@ generate:
 
 man:
 	go run -C tests/tools/reference . man ../../../dist/man
+
+# The pictures of the docs.
+screenshots: build
+	go run ./tests/tools/screenshots bin/oneloop docs/images
 
 image: build
 	mkdir -p dist/image

@@ -177,6 +177,17 @@ metadata:
 	}
 }
 
+// TestShopOfThePictures holds what the pictures of the docs are taken of, so that
+// they can be taken again.
+func TestShopOfThePictures(t *testing.T) {
+	t.Chdir("tools/screenshots/shop")
+	var out, errs bytes.Buffer
+	code := cli.Main(strings.Fields("diff -p policies.yaml --lock images.lock.yaml manifests.yaml"), strings.NewReader(""), &out, &errs)
+	if want := "2 of 4 manifests changed, in 6 fields; 1 resource generated\n"; code != cli.ExitDone || errs.String() != want {
+		t.Errorf("exit code %d, %q, want %q", code, errs.String(), want)
+	}
+}
+
 // TestVetOfTheDocs vets the policy that a page shows and compares what it shows
 // of the output.
 func TestVetOfTheDocs(t *testing.T) {

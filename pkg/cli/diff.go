@@ -134,6 +134,9 @@ func runDiff(ctx context.Context, s *streams, o diffOptions, args []string) erro
 	if len(differences) == 0 {
 		return nil
 	}
+	if f, ok := s.err.(*os.File); ok && interactive(f) {
+		fmt.Fprintln(s.err) // it follows the diff
+	}
 	fmt.Fprintln(s.err, title)
 	if o.exitCode {
 		return &reportedError{ExitChanges}

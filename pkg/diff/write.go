@@ -123,7 +123,7 @@ const widest = 60
 //	  team/labels
 //	    + metadata.labels.team  "blue"
 //	  team/replicas
-//	    ~ spec.replicas         2 -> 3
+//	    ~ spec.replicas  2 -> 3
 func WriteText(w io.Writer, groups []Group, color bool) error {
 	buffered := bufio.NewWriter(w)
 	write := plain
@@ -139,6 +139,14 @@ func WriteText(w io.Writer, groups []Group, color bool) error {
 	return buffered.Flush()
 }
 
+// A textLine is a field in the form for terminals.
+type textLine struct{ sign, path, before, after string }
+
+// tall reports whether the values stand below the path, each on a line of its own.
+func (l textLine) tall() bool {
+	return l.sign == "~" && utf8.RuneCountInString(l.before)+utf8.RuneCountInString(l.after) > widest
+}
+
 func groupText(g Group, paint func(code, text string) string) string {
 	var b strings.Builder
 	b.WriteString(paint(bold, printable(g.Resource.String())))
@@ -146,12 +154,11 @@ func groupText(g Group, paint func(code, text string) string) string {
 		b.WriteString("  " + paint(dim, printable(at)))
 	}
 	b.WriteString("\n")
-	type line struct{ sign, path, before, after string }
 	var rules []string // in the order of their first fields
-	lines := map[string][]line{}
-	width := 0
+	lines := map[string][]textLine{}
+	widths := map[string]int{} // of the paths of a rule
 	for _, d := range g.Fields {
-		l := line{sign: d.sign(), path: printable(d.Path.String())}
+		l := textLine{sign: d.sign(), path: printable(d.Path.String())}
 		if d.Path == nil {
 			l.path, l.after = "the resource", "generated"
 		} else {
@@ -167,21 +174,23 @@ func groupText(g Group, paint func(code, text string) string) string {
 			rules = append(rules, by)
 		}
 		lines[by] = append(lines[by], l)
-		width = max(width, utf8.RuneCountInString(l.path))
+		if !l.tall() {
+			widths[by] = max(widths[by], utf8.RuneCountInString(l.path))
+		}
 	}
 	for _, rule := range rules {
 		b.WriteString("  " + paint(cyan, rule) + "\n")
 		for _, l := range lines[rule] {
-			path := l.path + strings.Repeat(" ", width-utf8.RuneCountInString(l.path)) + "  "
+			path := l.path + strings.Repeat(" ", max(widths[rule]-utf8.RuneCountInString(l.path), 0)) + "  "
 			switch {
+			case l.tall():
+				b.WriteString("    " + paint(yellow, "~") + " " + l.path + "\n        " + paint(red, "- "+l.before) + "\n        " + paint(green, "+ "+l.after))
 			case l.sign == "+":
 				b.WriteString("    " + paint(green, "+") + " " + path + paint(green, l.after))
 			case l.sign == "-":
 				b.WriteString("    " + paint(red, "-") + " " + path + paint(red, l.before))
-			case utf8.RuneCountInString(l.before)+utf8.RuneCountInString(l.after) <= widest:
-				b.WriteString("    " + paint(yellow, "~") + " " + path + paint(red, l.before) + " -> " + paint(green, l.after))
 			default:
-				b.WriteString("    " + paint(yellow, "~") + " " + l.path + "\n        " + paint(red, "- "+l.before) + "\n        " + paint(green, "+ "+l.after))
+				b.WriteString("    " + paint(yellow, "~") + " " + path + paint(red, l.before) + " -> " + paint(green, l.after))
 			}
 			b.WriteString("\n")
 		}

@@ -96,7 +96,7 @@ func TestText(t *testing.T) {
         - "` + long + `"
         + "` + long + `y"
   p/one
-    + b       "<x>"
+    + b  "<x>"
 
 ConfigMap/d  d.yaml:3
   p/three

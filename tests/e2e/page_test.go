@@ -210,7 +210,7 @@ func TestPage(t *testing.T) {
 	t.Run("filters", func(t *testing.T) {
 		r := open(t, 1280, 900, false)
 		reset := func() {
-			r.must(r.Run(nil, "document.getElementById('clear').click(); return new Promise(done => setTimeout(done))"))
+			r.must(r.Run(nil, "document.getElementById('clear').click()"))
 		}
 		for _, tt := range []struct{ policy, namespace, kind, severity, text, want string }{
 			{want: "122 resources, the first 100 are listed"},

@@ -322,7 +322,7 @@
     let from = 0, to = 0;
     while (from < a.length && from < b.length && a[from] === b[from]) from++;
     while (to < a.length - from && to < b.length - from && a[a.length - 1 - to] === b[b.length - 1 - to]) to++;
-    const parts = (s, tag) => [s.slice(0, from), from < s.length - to ? el(tag, {}, s.slice(from, s.length - to)) : '', s.slice(s.length - to)];
+    const parts = (s, tag) => [s.slice(0, from), from < s.length - to ? el(tag, { class: 'part' }, s.slice(from, s.length - to)) : '', s.slice(s.length - to)];
     return [parts(a, 'del'), parts(b, 'ins')];
   };
 
@@ -345,7 +345,12 @@
 
   form.addEventListener('input', update);
   form.addEventListener('submit', (e) => e.preventDefault());
-  form.addEventListener('reset', () => setTimeout(update)); // when the fields are empty
+  form.addEventListener('reset', (e) => {
+    e.preventDefault(); // it would come after this event
+    filters.text.value = '';
+    for (const name of ['policy', 'namespace', 'kind', 'severity']) filters[name].value = 'all';
+    update();
+  });
   more.addEventListener('click', () => extend().querySelector('summary').focus());
   toggle.addEventListener('click', () => {
     const open = toggle.textContent.startsWith('Open');
