@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/pipeline"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
+	"github.com/oneloop-dev/oneloop/pkg/policy/admission"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
@@ -132,6 +134,9 @@ func compile(f *fixture, languages []policy.Language) (*compiled, error) {
 				return nil, err
 			}
 			p.rules = rules
+			if err := unbound(d); err != nil {
+				return nil, err
+			}
 			docs = append(docs, d)
 		case slices.Contains(policyGroups, kind.Group):
 			p.unevaluated = fmt.Sprintf("%s is not evaluated", kind)
@@ -175,6 +180,30 @@ func compile(f *fixture, languages []policy.Language) (*compiled, error) {
 		}
 	}
 	return c, errors.Join(errs...)
+}
+
+// unbound lets a MutatingAdmissionPolicy apply that the suite has no binding
+// for, as Kyverno's command line does.
+func unbound(d *resource.Resource) error {
+	if k := d.ID().Kind; k.Group != "admissionregistration.k8s.io" || k.Kind != "MutatingAdmissionPolicy" || d.Annotation(admission.Unbound) != "" {
+		return nil
+	}
+	o, err := d.Object()
+	if err != nil {
+		return err
+	}
+	meta, ok := o["metadata"].(map[string]any)
+	if !ok {
+		return nil // the language says so
+	}
+	annotations, _ := meta["annotations"].(map[string]any)
+	annotations = maps.Clone(annotations)
+	if annotations == nil {
+		annotations = map[string]any{}
+	}
+	annotations[admission.Unbound] = "true"
+	meta["annotations"] = annotations
+	return d.Update(o)
 }
 
 // runs reports whether anything of a set comes from a policy.
