@@ -13,4 +13,6 @@ var families = []family{
 	{"clusterpolicy", "ClusterPolicy and Policy", "ClusterPolicy,Policy", features},
 	{"mutatingadmissionpolicy", "MutatingAdmissionPolicy", "MutatingAdmissionPolicy,MutatingAdmissionPolicyBinding", admissionFeatures},
 	{"mutatingpolicy", "MutatingPolicy", "MutatingPolicy,NamespacedMutatingPolicy", mutatingFeatures},
+	{"generatingpolicy", "GeneratingPolicy", "GeneratingPolicy,NamespacedGeneratingPolicy", generatingFeatures},
+	{"imagevalidatingpolicy", "ImageValidatingPolicy", "ImageValidatingPolicy,NamespacedImageValidatingPolicy", imageFeatures},
 }
