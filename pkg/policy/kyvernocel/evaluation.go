@@ -3,8 +3,10 @@ package kyvernocel
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/oneloop-dev/oneloop/pkg/expr/cel"
+	"github.com/oneloop-dev/oneloop/pkg/patch/apply"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel/internal/library"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
@@ -15,6 +17,8 @@ type evaluation struct {
 	ctx     context.Context //nolint:containedctx // of the one call that it serves
 	request *request
 	values  cel.Variables
+	before  resource.Object // as it was when the policy began
+	patched bool            // by a JSON patch of the policy
 }
 
 // newEvaluation makes o the object that the expressions of a policy of the given
@@ -29,8 +33,12 @@ func newEvaluation(ctx context.Context, r *request, namespace string, o resource
 	_, old := r.objects(o)
 	values["object"], values["oldObject"] = o, old
 	values["request"], values["namespaceObject"] = r.variable(), ns
-	return &evaluation{ctx: ctx, request: r, values: values}, nil
+	values["variables"] = cel.Unknown(errNoVariables)
+	return &evaluation{ctx: ctx, request: r, values: values, before: o}, nil
 }
+
+// errNoVariables says why the conditions of a PolicyException have no variables.
+var errNoVariables = errors.New("variables are not known yet where exceptions are looked at")
 
 // begin gives the expressions the exceptions and the variables of the policy,
 // which keep their values from here on.
@@ -55,6 +63,20 @@ func (ev *evaluation) hold(conditions []*expression) (bool, error) {
 		}
 	}
 	return len(errs) == 0, errors.Join(errs...)
+}
+
+// mergeable is an error where a JSON patch of the policy added a field that the
+// kind does not have: in between the API server drops none, and what has such a
+// field cannot be merged.
+func (ev *evaluation) mergeable(schemas *apply.Schemas, o resource.Object) error {
+	if !ev.patched {
+		return nil
+	}
+	_, dropped, err := schemas.Prune(resource.IDOf(o).Kind, ev.before, o)
+	if err == nil && len(dropped) > 0 {
+		err = fmt.Errorf("failed to convert original object to typed object: .%s: field not declared in schema; a JSON patch of the policy added it", dropped[0])
+	}
+	return err
 }
 
 // prune drops what the policy added and the kind does not have, as the API server

@@ -1,10 +1,13 @@
 package kyvernocel
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
 	gocel "github.com/google/cel-go/cel"
+
+	"github.com/oneloop-dev/oneloop/pkg/expr/cel"
 
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
@@ -45,10 +48,22 @@ func compileMutation(p *spec.MutatingPolicy, s *spec.MutatingSpec, variant autog
 		}
 	}
 	for i, a := range s.AuditAnnotations {
-		m.annotations = append(m.annotations, c.compile(at.Key("auditAnnotations").Index(i).Key("valueExpression"), a.ValueExpression, nil))
+		m.annotations = append(m.annotations, c.annotation(at.Key("auditAnnotations").Index(i).Key("valueExpression"), a.ValueExpression))
 	}
 	m.exceptions = c.exceptions(exceptions)
 	return m, c.faults
+}
+
+// annotation compiles what a policy adds to Kyverno's reports. An error of it
+// counts as one of the policy.
+func (c *compiler) annotation(at fieldpath.Path, text string) *expression {
+	e := c.compile(at, text, cel.Any)
+	if e.Program != nil {
+		if t := e.Output(); !t.IsExactType(gocel.StringType) && !t.IsExactType(gocel.NullType) {
+			c.fault(at, fmt.Errorf("must evaluate to string or null_type but got %s", t))
+		}
+	}
+	return e
 }
 
 // matcher compiles what a policy matches.

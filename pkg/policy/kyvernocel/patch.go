@@ -40,6 +40,7 @@ func (c *compiler) jsonPatch(at fieldpath.Path, text string) *patch {
 		if err != nil {
 			return nil, err
 		}
+		ev.patched = true
 		out, err := rfc6902.Apply(o, operations)
 		if errors.Is(err, rfc6902.ErrTestFailed) {
 			return o, nil // nothing to do then
@@ -64,6 +65,9 @@ func (c *compiler) applyConfiguration(at fieldpath.Path, text string, atomics bo
 		schemas, err := schemasOf(ev.request.in.Facts)
 		if err != nil {
 			return nil, err
+		}
+		if err := ev.mergeable(schemas, o); err != nil {
+			return nil, fmt.Errorf("error applying patch: %w", err)
 		}
 		merge := schemas.Merge
 		if atomics {

@@ -176,6 +176,10 @@ func (r *request) user() any {
 // namespaceObject returns the Namespace that the resource is in: null when it is
 // in none or is one itself.
 func (r *request) namespaceObject() (any, error) {
+	if r.kind == (resource.Kind{Version: "v1", Kind: "Namespace"}) && r.operation != "CREATE" {
+		_, old := r.objects(r.in.Object)
+		return old, nil // it is there already
+	}
 	if r.namespace == "" {
 		return nil, nil
 	}

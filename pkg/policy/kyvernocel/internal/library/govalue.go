@@ -69,6 +69,12 @@ func goValue(v ref.Val) (any, error) {
 		}
 		return out, nil
 	}
-	// Of types with values of their own, such as Object{}.
-	return v.Value(), nil
+	switch value := v.Value().(type) {
+	case ref.Val:
+		return nil, fmt.Errorf("%s has no value in JSON", v.Type().TypeName())
+	case map[string]any: // of an Object
+		return goValue(native(value))
+	default: // such as a quantity
+		return value, nil
+	}
 }
