@@ -82,6 +82,47 @@ func TestFluxPodinfo(t *testing.T) {
 	}
 }
 
+// TestMigration: the policies of argocd-demo, written anew in two languages, make
+// the same manifests to the byte.
+func TestMigration(t *testing.T) {
+	manifests := []string{"--lock", "../argocd-demo/images.lock.yaml", "../argocd-demo/base/web.yaml", "../argocd-demo/base/notifier.yaml"}
+	want, stderr, code := render(t, "../examples/migration", append([]string{"-p", "../argocd-demo/policies"}, manifests...)...)
+	if code != 0 || stderr != "" {
+		t.Fatalf("exit code %d, stderr %q", code, stderr)
+	}
+	for _, policies := range []string{"mutating-policies", "admission-policies"} {
+		got, stderr, code := render(t, ".", append([]string{"-p", policies}, manifests...)...)
+		if code != 0 || stderr != "" {
+			t.Errorf("%s: exit code %d, stderr %q", policies, code, stderr)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-ClusterPolicy +%[1]s)\n%s", policies, diff)
+		}
+		var out, errs bytes.Buffer
+		code = cli.Main(append([]string{"compare", "--before", "../argocd-demo/policies", "--after", policies}, manifests...), strings.NewReader(""), &out, &errs)
+		if code != 0 || out.String() != "" || errs.String() != "3 manifests: both sets of policies make the same of them\n" {
+			t.Errorf("compare with %s: exit code %d, %q, %q", policies, code, out.String(), errs.String())
+		}
+		// Each policy counts.
+		files, err := filepath.Glob(policies + "/*.yaml")
+		if err != nil || len(files) != 3 {
+			t.Fatalf("%d policies, %v", len(files), err)
+		}
+		for i := range files {
+			args := []string{"compare", "--before", "../argocd-demo/policies"}
+			for j, file := range files {
+				if i != j {
+					args = append(args, "--after", file)
+				}
+			}
+			out.Reset()
+			if code := cli.Main(append(args, manifests...), strings.NewReader(""), &out, &errs); code != 2 || !strings.Contains(out.String(), "shop/Deployment/web at ") {
+				t.Errorf("without %s: exit code %d\n%s", files[i], code, out.String())
+			}
+		}
+	}
+}
+
 // TestReadmesShowTheResult ties the READMEs to what happens: each shows a
 // line of the result.
 func TestReadmesShowTheResult(t *testing.T) {
