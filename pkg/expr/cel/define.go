@@ -50,7 +50,7 @@ func (e *Environment) With(d *Definitions) (*Environment, error) {
 		if err != nil {
 			return nil, err
 		}
-		opts = append(declared, cel.Variable(definedName, d.declared.CelType()))
+		opts = append(declared, inOrder, cel.Variable(definedName, d.declared.CelType()))
 	}
 	env, err := e.env.Extend(opts...)
 	if err != nil {

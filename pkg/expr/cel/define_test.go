@@ -358,3 +358,52 @@ func TestDefineExact(t *testing.T) {
 		t.Error("a patch that the API server does not know as one")
 	}
 }
+
+// Maps are walked through in the order of their keys, so that the same expression
+// gives the same each time.
+func TestMapsAreOrdered(t *testing.T) {
+	object := map[string]any{}
+	for _, k := range strings.Split("qwertyuiopasdfghjklzxcvbnm", "") {
+		object[k] = map[string]any{"b": int64(1), "a": int64(2), "c": []any{map[string]any{"z": nil, "y": nil}}}
+	}
+	env := environment(t)
+	d := cel.Define()
+	with, err := env.With(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Add(with, "keys", `object.map(k, k)`); err != nil {
+		t.Fatal(err)
+	}
+	for expression, want := range map[string]any{
+		`object.map(k, k)[0] + object.map(k, k)[25]`: "az",
+		`object.q.map(k, k)`:                         []any{"a", "b", "c"},
+		`object.q.c[0].map(k, k)`:                    []any{"y", "z"},
+		`{"b": 1, "c": 2, "a": 3}.map(k, k)`:         []any{"a", "b", "c"},
+		`{3: 1, 1: 2, 2: 3}.map(k, k)`:               []any{int64(1), int64(2), int64(3)},
+		`{true: 1, false: 2}.map(k, k)`:              []any{false, true},
+		`{"b": 1, "a": 2}.transformList(k, v, v)`:    []any{int64(2), int64(1)},
+		`variables.keys[1]`:                          "b",
+		`object.size() == 26 && "q" in object`:       true,
+		`object.q == {"a": dyn(2), "b": dyn(1), "c": dyn([{"y": null, "z": null}])}`: true,
+	} {
+		p, err := with.Compile(expression, cel.Any)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 5 {
+			v, err := p.Eval(context.Background(), d.Bind(cel.Variables{"object": object}), nil)
+			if err != nil {
+				t.Fatalf("%s: %v", expression, err)
+			}
+			got, err := cel.JSON(v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(want, got); d != "" {
+				t.Errorf("%s (-want +got):\n%s", expression, d)
+				break
+			}
+		}
+	}
+}

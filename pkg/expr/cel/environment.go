@@ -118,7 +118,7 @@ func New(options ...Option) (*Environment, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts = append(opts, declared...)
+	opts = append(append(opts, declared...), inOrder)
 	if c.patches {
 		opts = append(opts, common.ResolverEnvOption(&mutation.DynamicTypeResolver{}), library.JSONPatch())
 	}

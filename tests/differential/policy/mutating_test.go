@@ -201,6 +201,12 @@ func compareMutating(s *sample) (kind, difference string, took *mutated, refused
 	if err != nil {
 		return "", "", nil, err
 	}
+	if slices.ContainsFunc(theirs.messages, func(m string) bool { return strings.Contains(m, "failed to convert original object") }) {
+		// An earlier policy added what the kind does not have. In a cluster it
+		// depends on how Kyverno groups policies whether the API server drops that
+		// in between; oneloop always does.
+		return "", "", theirs, nil
+	}
 	if !reflect.DeepEqual(theirs.statuses, ours.statuses) {
 		return "statuses", fmt.Sprintf("Kyverno: %q %q\noneloop: %q %q", theirs.statuses, theirs.messages, ours.statuses, ours.messages), theirs, nil
 	}
@@ -573,7 +579,7 @@ func (c *celGenerator) texts() string {
 		case 1:
 			return c.podPath() + ".containers.map(c, c.name)"
 		case 2:
-			return "object.metadata.?labels.orValue({}).map(k, k)"
+			return "object.metadata.?labels.orValue({}).map(k, k).sort()" // their order is left to chance
 		case 3:
 			return c.podPath() + ".?volumes.orValue([]).filter(v, has(v.emptyDir)).map(v, v.name)"
 		case 4:

@@ -11,6 +11,8 @@ import (
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
+
+	expr "github.com/oneloop-dev/oneloop/pkg/expr/cel"
 )
 
 // Options declares all functions and the variables that Values gives. namespace
@@ -47,7 +49,7 @@ func text(v ref.Val) (string, ref.Val) {
 }
 
 // native makes a CEL value of a JSON value.
-func native(v any) ref.Val { return types.DefaultTypeAdapter.NativeToValue(v) }
+func native(v any) ref.Val { return expr.Value(v) }
 
 // unary is a function of one string.
 func unary(f func(string) ref.Val) cel.OverloadOpt {
