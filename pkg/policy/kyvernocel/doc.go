@@ -4,4 +4,69 @@
 // have the same fields. Results are those of Kyverno's admission controller for a
 // resource that is created; what a cluster would have known has to be declared as
 // a fact.
+//
+// # GeneratingPolicy
+//
+// A resource that a GeneratingPolicy matches, and whose conditions hold, is a
+// trigger. Conditions come before the variables and don't know them. The entries
+// of generate run in order, each an expression or a template.
+//
+//	generate:
+//	- expression: generator.apply(object.metadata.name, [variables.quota])
+//	- template:
+//	    interpolate: cel
+//	    value: |
+//	      apiVersion: v1
+//	      kind: ConfigMap
+//	      metadata:
+//	        name: (( object.metadata.name ))-config
+//	        namespace: (( object.metadata.name ))
+//	        labels: (( variables.labels ))
+//	      data: {note: \(( no placeholder ))}
+//
+// generator.apply takes a namespace and a list of objects; those of a List count
+// one by one, and a cluster-scoped object has no namespace. In lists and maps of
+// these expressions values of different types may stand side by side. A template
+// is YAML 1.2: yes is a string. A placeholder that is the whole value may be
+// anything, one in a text is a scalar, and a key is no place for one. Each object
+// of a template goes to the namespace that it names.
+//
+// What is generated follows its trigger in the output, is admitted as any other
+// resource, and triggers only policies with skipBackgroundRequests: false. One that
+// is there already stays, or is replaced when evaluation.synchronize is enabled;
+// with useServerSideApply it is merged. Sources of copies are looked up with
+// resource.get and resource.list among the manifests and the facts. A copy loses
+// uid, resourceVersion, creationTimestamp, managedFields and selfLink, in another
+// namespace ownerReferences, and the labels of Kyverno's controller. Every resource
+// of the run is a trigger, so that generateExisting makes no difference;
+// orphanDownstreamOnPolicyDelete neither.
+//
+// A NamespacedGeneratingPolicy has triggers in its namespace only and generates
+// there; its generator.apply takes no namespace. Elsewhere, or for a cluster-scoped
+// kind, it is an error. So is an object of a namespaced kind without a namespace.
+//
+// # ImageValidatingPolicy
+//
+// As in Kyverno such a policy runs twice. When all policies that change resources
+// have run, it writes digests (mutateDigest): for the images of containers,
+// initContainers and ephemeralContainers of Pods and what makes Pods, if
+// matchImageReferences choose them and they have none, as registry/path:tag@digest.
+// Nothing is verified then. The digests come from the lock or from the registry.
+// Autogen copies a policy for Pods; all its texts are rewritten.
+//
+// When that is done, images are checked: that they have digests (verifyDigest),
+// that the validations hold, and that some policy has verified a signature of each
+// image (required). In validations, images.containers and the like are references
+// as they are written, and matchImageReferences compares them as such: nginx is not
+// docker.io/nginx:latest there. A resource that fails is refused, unless
+// validationActions has no Deny; then it is only reported.
+//
+// verifyImageSignatures really verifies, and oneloop lock records it: attestors
+// with a public key or a certificate of cosign, with the transparency log or
+// without. Signatures are those in their usual place, not in bundles. Keyless
+// attestors, those of Notary, keys in a key management system, signed timestamps
+// and attestations can't be verified at render time; what asks for them is an
+// error, never a pass. With onUnsupported: Warn such a check is left out with a
+// warning, and the digests are written all the same. With images.mode: Off tags
+// stay as they are, and that is not held against them.
 package kyvernocel
