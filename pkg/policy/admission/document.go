@@ -43,10 +43,6 @@ func (d *document) read(into any) []error {
 	for _, f := range decode.Strict(map[string]any(o), into) {
 		errs = append(errs, d.fault(f.Path, errors.New(f.Message)))
 	}
-	name := d.ref.ID.Name
-	for _, message := range validation.IsDNS1123Subdomain(name) {
-		errs = append(errs, d.fault(fieldpath.Path{}.Key("metadata").Key("name"), fmt.Errorf("Invalid value: %q: %s", name, message))) //nolint:staticcheck // the words of the API server
-	}
 	return errs
 }
 
@@ -63,6 +59,14 @@ func (c *checker) fault(at fieldpath.Path, format string, args ...any) {
 func (c *checker) all(faults []decode.Fault) {
 	for _, f := range faults {
 		c.fault(f.Path, "%s", f.Message)
+	}
+}
+
+// name checks the name of the document.
+func (c *checker) name() {
+	name := c.ref.ID.Name
+	for _, message := range validation.IsDNS1123Subdomain(name) {
+		c.fault(fieldpath.Path{}.Key("metadata").Key("name"), "Invalid value: %q: %s", name, message)
 	}
 }
 
@@ -148,6 +152,7 @@ var spec = fieldpath.Path{}.Key("spec")
 // check holds the policy against what the API server accepts, but for its
 // expressions.
 func (p *policyDocument) check(c *checker) {
+	c.name()
 	s := &p.Spec
 	if s.ParamKind != nil {
 		s.ParamKind.check(c, spec.Key("paramKind"))
@@ -311,6 +316,7 @@ type paramRef struct {
 }
 
 func (b *bindingDocument) check(c *checker) {
+	c.name()
 	s := &b.Spec
 	if s.PolicyName == "" {
 		c.fault(spec.Key("policyName"), "Required value")

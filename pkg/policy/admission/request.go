@@ -186,7 +186,7 @@ func (r *request) namespaceObject() any {
 	}
 	labels, known := r.in.Facts.NamespaceLabels(r.namespace)
 	if !known && !r.in.Facts.Complete {
-		return cel.Unknown(missingNamespace(r.namespace))
+		return cel.Unknown(facts.MissingObject("namespaceObject:", "v1/Namespace", "", r.namespace))
 	}
 	o, _, err := r.in.Facts.Get(resource.ID{Kind: namespaceKind, Name: r.namespace})
 	if err != nil {
@@ -210,8 +210,4 @@ func (r *request) namespaceObject() any {
 		}
 	}
 	return out
-}
-
-func missingNamespace(name string) error {
-	return fmt.Errorf("namespaceObject: %w", facts.MissingObject("an expression asks for", "v1/Namespace", "", name))
 }
