@@ -278,3 +278,54 @@ func saved(t *testing.T, dir, text string) string {
 	}
 	return file
 }
+
+// TestProofsOfTheDocs looks up what a page shows of the output in the scripts,
+// which the program was held against.
+func TestProofsOfTheDocs(t *testing.T) {
+	scripts := ""
+	files, err := filepath.Glob("script/verify_*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		scripts += read(t, f)
+	}
+	shown := regexp.MustCompile(`(?m)^\$ oneloop (.*)\n(error: .*\n)`).FindAllStringSubmatch(read(t, "../docs/proofs.md"), -1)
+	if len(shown) != 2 {
+		t.Fatalf("docs/proofs.md shows %d runs", len(shown))
+	}
+	for _, m := range shown {
+		if !strings.Contains(scripts, "oneloop "+m[1]+"\n") || !strings.Contains(scripts, "\n"+m[2]) {
+			t.Errorf("no script has\n$ oneloop %s\n%s", m[1], m[2])
+		}
+	}
+}
+
+// TestInPlaceOfTheDocs runs the command that a page shows.
+func TestInPlaceOfTheDocs(t *testing.T) {
+	m := regexp.MustCompile("(?s)```console\n\\$ oneloop ([^\n]*)\n(.*?)```").FindStringSubmatch(read(t, "../docs/in-place.md"))
+	if m == nil {
+		t.Fatal("docs/in-place.md shows no run")
+	}
+	policy := read(t, "../examples/argocd-demo/policies/no-token.yaml")
+	t.Chdir(t.TempDir())
+	for name, text := range map[string]string{
+		"policies/no-token.yaml": policy,
+		"manifests/web.yaml":     "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {}\n",
+		"manifests/service.yaml": anyManifest,
+	} {
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out, errs bytes.Buffer
+	if code := cli.Main(strings.Fields(m[1]), strings.NewReader(""), &out, &errs); code != 0 || out.Len() > 0 {
+		t.Errorf("exit code %d: %s", code, out.String())
+	}
+	if diff := cmp.Diff(m[2], errs.String()); diff != "" {
+		t.Errorf("output (-docs/in-place.md +oneloop)\n%s", diff)
+	}
+}

@@ -21,7 +21,7 @@ func (p plan) lookAhead(ctx context.Context, s *streams, set policy.Set, items [
 	var asking sync.WaitGroup
 	rehearse := func(r digest.Resolver) {
 		dry := p
-		dry.digests, dry.keepGoing, dry.encode = r, true, nil
+		dry.digests, dry.keepGoing, dry.encode, dry.verification = r, true, nil, verification{}
 		items := copies(items) // background rules still write
 		opts := dry.options(set, items)
 		opts.DryRun = true

@@ -204,6 +204,7 @@ func functionPlan(spec *config.Spec, policies []*resource.Resource, root string,
 		config:          functionConfigs(list),
 
 		controllerLabels: spec.ControllerLabels,
+		verification:     verification{fixedPoint: spec.Verify.FixedPoint, order: spec.Verify.Order},
 		noChanges:        spec.Mode != "Validate" && (spec.Results == "None" || spec.Results == "Failures"),
 
 		lock:     written,

@@ -38,6 +38,7 @@ type renderOptions struct {
 	reports          []string
 	output           string
 	inPlace          bool
+	verification     verification
 	now              string
 }
 
@@ -74,6 +75,8 @@ every byte, comments included, and when a rule fails, no file is touched.`,
 	o.inputFlags(f)
 	f.BoolVar(&o.keepGoing, "keep-going", false, "go on after a rule that failed, print everything, and still exit 3")
 	f.StringVarP(&o.output, "output", "o", "-", "file for the manifests")
+	f.BoolVar(&o.verification.fixedPoint, "verify-fixed-point", false, "fail unless a second pass changes nothing")
+	f.BoolVar(&o.verification.order, "verify-order", false, "fail when the result depends on an order of policies that no cluster promises")
 	f.BoolVar(&o.inPlace, "in-place", false, "rewrite the files, and print nothing")
 	return cmd
 }
@@ -237,6 +240,7 @@ func renderPlan(s *streams, o renderOptions) (plan, error) {
 		digests:         digests,
 		warnUnsupported: o.onUnsupported == "Warn",
 		keepGoing:       o.keepGoing,
+		verification:    o.verification,
 
 		controllerLabels: o.controllerLabels,
 	}, nil

@@ -32,6 +32,7 @@ type plan struct {
 	config func(*resource.Resource) bool
 	// controllerLabels gives generated resources Kyverno's labels.
 	controllerLabels bool
+	verification     verification
 	// noChanges is set when nobody asks which fields changed.
 	noChanges bool
 	admitted  func(i int, r *resource.Resource, before, after resource.Object) // nil: nobody asks
@@ -82,6 +83,11 @@ func (p plan) apply(ctx context.Context, s *streams, items []*resource.Resource)
 		}
 	}
 	out.Entries = slices.Insert(out.Entries, 0, entries...)
+	if err != nil {
+		return out, err
+	}
+	broken, err := p.verify(ctx, s, set, out)
+	out.Entries = append(out.Entries, broken...)
 	return out, err
 }
 
@@ -96,6 +102,7 @@ func (p plan) options(set policy.Set, items []*resource.Resource) pipeline.Optio
 		Inert:            func(r *resource.Resource) bool { return inert(r) || p.config != nil && p.config(r) },
 		WarnUnsupported:  p.warnUnsupported,
 		KeepGoing:        p.keepGoing,
+		VerifyOrder:      p.verification.order,
 		ControllerLabels: p.controllerLabels,
 		NoChanges:        p.noChanges,
 		Admitted:         p.admitted,

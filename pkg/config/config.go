@@ -55,9 +55,21 @@ type Spec struct {
 	// OnUnsupported is Error (the default) or Warn: what to do about a rule
 	// that can't be evaluated at render time.
 	OnUnsupported string `json:"onUnsupported,omitempty" enum:"Error,Warn"`
+	// Verify says what to prove about the result.
+	Verify Verify `json:"verify,omitempty"`
 	// Results is Changes (the default), Failures or None: what goes into the
 	// results of the ResourceList. Errors always do; Failures adds warnings.
 	Results string `json:"results,omitempty" enum:"Changes,Failures,None"`
+}
+
+// Verify says what has to hold for the result; where it does not, that is a
+// failure of the policies.
+type Verify struct {
+	// FixedPoint asks for a second pass, which must not change anything.
+	FixedPoint bool `json:"fixedPoint,omitempty"`
+	// Order asks that the result does not depend on an order of policies that no
+	// cluster promises.
+	Order bool `json:"order,omitempty"`
 }
 
 // Images says where the digests of image tags come from.

@@ -46,6 +46,9 @@ type Options struct {
 	// for who wants to know only what the policies ask for. Background rules then
 	// see what came in, and still write.
 	DryRun bool
+	// VerifyOrder also tries the orders that the controllers of the programs may
+	// run them in: a result that depends on it is the failure of an entry.
+	VerifyOrder bool
 	// ControllerLabels gives generated resources the labels by which a
 	// controller finds them again.
 	ControllerLabels bool
@@ -66,12 +69,14 @@ type Output struct {
 	// Entries come in input order. Those of background rules follow, in the
 	// order of their triggers.
 	Entries []report.Entry
+	// Orders tells what VerifyOrder tried.
+	Orders Orders
 }
 
 // Apply runs the programs over each resource and updates the resources in
 // place. The error is for what stopped the run; rules that failed are entries
 // with an Err.
-func Apply(ctx context.Context, resources []*resource.Resource, opts Options) (Output, error) {
+func Apply(ctx context.Context, resources []*resource.Resource, opts Options) (out Output, err error) {
 	run := &run{Options: opts, selected: map[resource.Kind][]policy.Program{}}
 	background := false
 	for _, r := range resources {
@@ -79,12 +84,22 @@ func Apply(ctx context.Context, resources []*resource.Resource, opts Options) (O
 		run.programs(kind)
 		background = background || run.triggers(kind)
 	}
-	out := Output{Resources: resources}
+	out = Output{Resources: resources}
 	slots := make([][]report.Entry, len(resources))
 	if opts.Encode != nil {
 		out.Texts = make([][]byte, len(resources))
 	}
-	err := run.parallel(ctx, len(resources), func(ctx context.Context, i int) (err error) {
+	if opts.VerifyOrder {
+		run.clashes = map[*resource.Resource][]clash{}
+		defer func() {
+			var clashes []clash
+			for _, r := range out.Resources {
+				clashes = append(clashes, run.clashes[r]...)
+			}
+			out.Orders, out.Entries = run.tried, append(out.Entries, clashEntries(clashes)...)
+		}()
+	}
+	err = run.parallel(ctx, len(resources), func(ctx context.Context, i int) (err error) {
 		defer caught(resources[i], &err)
 		slots[i], err = run.admit(ctx, i, resources[i])
 		if err == nil && opts.Encode != nil && !background {
@@ -171,6 +186,10 @@ func first(ctx context.Context, errs []error) error {
 type run struct {
 	Options
 	selected map[resource.Kind][]policy.Program // read-only while workers run
+
+	mu      sync.Mutex
+	clashes map[*resource.Resource][]clash // nil: nobody asks
+	tried   Orders
 }
 
 // programs returns the programs that may act on resources of a kind.
@@ -252,7 +271,26 @@ func (run *run) apply(ctx context.Context, programs []policy.Program, r *resourc
 			break
 		}
 	}
+	if run.VerifyOrder && !failed(entries) {
+		in.Object = in.Requested
+		return after, entries, run.tryOrders(ctx, programs, r, in)
+	}
 	return after, entries, nil
+}
+
+// tryOrders applies programs in other orders than apply did.
+func (run *run) tryOrders(ctx context.Context, programs []policy.Program, r *resource.Resource, in policy.Input) error {
+	o := orders{run: run, resource: r, in: in}
+	clashes, seen, err := o.verify(ctx, programs)
+	if err != nil {
+		return err
+	}
+	run.mu.Lock()
+	defer run.mu.Unlock()
+	run.clashes[r] = append(run.clashes[r], clashes...)
+	run.tried.All += seen.All
+	run.tried.Some += seen.Some
+	return nil
 }
 
 // entry reports a result about r.

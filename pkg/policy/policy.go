@@ -105,6 +105,27 @@ type Program interface {
 	Apply(ctx context.Context, in Input) ([]Result, error)
 }
 
+// Unordered is a Program that its controller may run before its peers as well as
+// after them: what it runs for a request comes in an order that nothing settles.
+// A run takes them in the order given.
+type Unordered interface {
+	Program
+	// Peers names the group, the same for all its programs, which stand side by
+	// side in a Set.
+	Peers() string
+}
+
+// Several is a Program that runs policies whose order nothing settles, one after
+// another. Its results say by Result.Policy which of them they come from.
+type Several interface {
+	Program
+	// Parts names the policies, in order.
+	Parts() []Ref
+	// InOrder returns the program with its policies in another order: as many
+	// indexes of Parts.
+	InOrder(order []int) Program
+}
+
 // An Input is one resource together with what a rule may ask about the world
 // around it.
 type Input struct {

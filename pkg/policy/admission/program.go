@@ -20,6 +20,25 @@ type program struct{ policies []*compiled }
 // Policy implements policy.Program.
 func (p *program) Policy() policy.Ref { return p.policies[0].ref }
 
+// Parts implements policy.Several: the API server takes policies in the order in
+// which it learned of them.
+func (p *program) Parts() []policy.Ref {
+	out := make([]policy.Ref, len(p.policies))
+	for i, c := range p.policies {
+		out[i] = c.ref
+	}
+	return out
+}
+
+// InOrder implements policy.Several.
+func (p *program) InOrder(order []int) policy.Program {
+	out := &program{policies: make([]*compiled, len(order))}
+	for i, n := range order {
+		out.policies[i] = p.policies[n]
+	}
+	return out
+}
+
 // Selects implements policy.Program.
 func (p *program) Selects(k resource.Kind) bool {
 	return !exempt(k) && slices.ContainsFunc(p.policies, func(c *compiled) bool { return len(c.bindings) > 0 && c.matcher.Selects(k) })

@@ -1,6 +1,7 @@
 package kyverno
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -83,8 +84,17 @@ func compile(docs []*resource.Resource) (policy.Set, error) {
 			}
 		}
 	}
-	set.Programs = append(set.Programs, pins...)
+	set.Programs = append(clusterFirst(set.Programs), clusterFirst(pins)...)
 	return set, errors.Join(errs...)
+}
+
+// clusterFirst puts the policies of namespaces behind those of the cluster, as the
+// admission controller does.
+func clusterFirst(programs []policy.Program) []policy.Program {
+	slices.SortStableFunc(programs, func(a, b policy.Program) int {
+		return cmp.Compare(a.Policy().ID.Kind.Kind, b.Policy().ID.Kind.Kind) // ClusterPolicy, Policy
+	})
+	return programs
 }
 
 func validateNotice(rules int) string {

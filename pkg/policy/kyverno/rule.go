@@ -55,6 +55,16 @@ type program struct {
 // Policy implements policy.Program.
 func (p *program) Policy() policy.Ref { return p.policy.Ref }
 
+// scope is the group of policies that the admission controller looks up at once.
+// It keeps their names in a set, so that they come in another order each time;
+// those of the whole cluster come before those of the resource's namespace.
+func (p *program) scope() string {
+	if p.policy.Namespace() == "" {
+		return "of the cluster"
+	}
+	return "of namespace " + p.policy.Namespace()
+}
+
 // Selects implements policy.Program.
 func (p *program) Selects(k resource.Kind) bool {
 	return slices.ContainsFunc(p.rules, func(r *rule) bool { return r.matcher.Selects(k) })
@@ -229,6 +239,9 @@ func withoutGiven(entries []*entry, values map[string]any) []*entry {
 // A mutator runs the mutate rules of a policy.
 type mutator struct{ program }
 
+// Peers implements policy.Unordered.
+func (m *mutator) Peers() string { return "kyverno mutate rules " + m.scope() }
+
 // Apply implements policy.Program.
 func (m *mutator) Apply(ctx context.Context, in policy.Input) ([]policy.Result, error) {
 	return m.run(ctx, in, func(req *request, r *rule, o resource.Object) ([]policy.Result, bool) {
@@ -368,6 +381,9 @@ func isValidText(v any) bool {
 
 // A pinner runs the verifyImages rules of a policy: it writes digests.
 type pinner struct{ program }
+
+// Peers implements policy.Unordered.
+func (p *pinner) Peers() string { return "kyverno verifyImages rules " + p.scope() }
 
 // Apply implements policy.Program.
 func (p *pinner) Apply(ctx context.Context, in policy.Input) ([]policy.Result, error) {

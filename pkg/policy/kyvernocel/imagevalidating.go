@@ -280,6 +280,9 @@ func (p *imagePolicy) chooses(ctx context.Context, reference string) (bool, erro
 // A pinner writes the digests of images.
 type pinner struct{ *imagePolicy }
 
+// Peers implements policy.Unordered: Kyverno keeps these policies in a map, too.
+func (p *pinner) Peers() string { return "kyverno ImageValidatingPolicies" }
+
 // pinRule is what Kyverno calls the results of a pinner.
 const pinRule = "mutateDigest"
 

@@ -93,6 +93,10 @@ type mutator struct {
 // Policy implements policy.Program.
 func (m *mutator) Policy() policy.Ref { return m.policy.Ref }
 
+// Peers implements policy.Unordered: Kyverno keeps these policies in a map, those
+// of namespaces among them.
+func (m *mutator) Peers() string { return "kyverno MutatingPolicies" }
+
 // Selects implements policy.Program.
 func (m *mutator) Selects(k resource.Kind) bool {
 	return slices.ContainsFunc(m.mutations, func(v *mutation) bool { return v.match.Selects(k) })
