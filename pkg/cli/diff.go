@@ -98,7 +98,7 @@ func runDiff(ctx context.Context, s *streams, o diffOptions, args []string) erro
 		return err
 	}
 	recorder := diff.NewRecorder(len(items), o.format == "json" || o.format == "html")
-	p.admitted = recorder.Admitted
+	p.admitted, p.lines = recorder.Admitted, wantLines(reports)
 	out, err := p.apply(ctx, s, copies(items))
 	if err != nil {
 		return err

@@ -136,7 +136,7 @@ func runRender(ctx context.Context, s *streams, o renderOptions, args []string) 
 	if err := check(items, nil); err != nil {
 		return err
 	}
-	p.noChanges = len(reports) == 0
+	p.noChanges, p.lines = len(reports) == 0, wantLines(reports)
 	p.encode = func(r *resource.Resource) ([]byte, error) { return r.AppendYAML(nil) }
 	out, err := p.apply(ctx, s, items)
 	if err != nil {
@@ -331,6 +331,10 @@ func parseReports(args []string) ([]reportFile, error) {
 		out = append(out, reportFile{builtin.Formats[i], path})
 	}
 	return out, nil
+}
+
+func wantLines(reports []reportFile) bool {
+	return slices.ContainsFunc(reports, func(r reportFile) bool { return r.format.Lines })
 }
 
 func (r reportFile) write(entries []report.Entry) error {

@@ -35,8 +35,10 @@ type plan struct {
 	verification     verification
 	// noChanges is set when nobody asks which fields changed.
 	noChanges bool
-	admitted  func(i int, r *resource.Resource, before, after resource.Object) // nil: nobody asks
-	encode    func(*resource.Resource) ([]byte, error)
+	// lines is set when a report shows the line of each change.
+	lines    bool
+	admitted func(i int, r *resource.Resource, before, after resource.Object) // nil: nobody asks
+	encode   func(*resource.Resource) ([]byte, error)
 	// lock, when not nil, is the lock that takes up what registries answered,
 	// lookedUp.
 	lock     *resource.Resource
@@ -105,6 +107,7 @@ func (p plan) options(set policy.Set, items []*resource.Resource) pipeline.Optio
 		VerifyOrder:      p.verification.order,
 		ControllerLabels: p.controllerLabels,
 		NoChanges:        p.noChanges,
+		Lines:            p.lines,
 		Admitted:         p.admitted,
 		Encode:           p.encode,
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/oneloop-dev/oneloop/pkg/digest"
 	"github.com/oneloop-dev/oneloop/pkg/facts"
+	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/report"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
@@ -42,6 +43,8 @@ type Options struct {
 	// with its place among the resources, from many goroutines, before the resource
 	// is updated: what it says before and after, which must not be modified.
 	Admitted func(i int, r *resource.Resource, before, after resource.Object)
+	// Lines finds the line of each change.
+	Lines bool
 	// DryRun leaves the resources as they are, and the changes out of the entries:
 	// for who wants to know only what the policies ask for. Background rules then
 	// see what came in, and still write.
@@ -260,6 +263,9 @@ func (run *run) apply(ctx context.Context, programs []policy.Program, r *resourc
 				} else {
 					if !run.DryRun && !run.NoChanges {
 						entry.Changes = redact(resource.Diff(in.Object, result.Object), in.ID.Kind)
+						if run.Lines {
+							entry.Lines = lines(r, entry.Changes)
+						}
 					}
 					after, in.Object = result.Object, result.Object
 				}
@@ -291,6 +297,15 @@ func (run *run) tryOrders(ctx context.Context, programs []policy.Program, r *res
 	run.tried.All += seen.All
 	run.tried.Some += seen.Some
 	return nil
+}
+
+// lines returns the line of each change in the file of r.
+func lines(r *resource.Resource, changes []resource.Change) []int {
+	paths := make([]fieldpath.Path, len(changes))
+	for i, c := range changes {
+		paths[i] = c.Path
+	}
+	return r.Lines(paths...)
 }
 
 // entry reports a result about r.

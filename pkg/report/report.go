@@ -20,6 +20,7 @@ type Entry struct {
 	Outcome  policy.Outcome
 	Message  string
 	Changes  []resource.Change // what the rule changed, in path order
+	Lines    []int             // of Changes, in the file of Origin; nil when nobody asked
 	// Targets are the other resources that the rule changed or generated
 	// because of Resource, their trigger, in the order in which it did.
 	Targets []Target
@@ -60,5 +61,6 @@ type Target struct {
 // the order in which the rules ran.
 type Format struct {
 	Name, Doc string
+	Lines     bool // it shows the Lines of entries
 	Write     func(w io.Writer, entries []Entry) error
 }

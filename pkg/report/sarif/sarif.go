@@ -5,6 +5,7 @@ package sarif
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -14,13 +15,16 @@ import (
 
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/report"
+	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
 // Format writes one run with a result for each change, refusal, error and notice.
-// What changed nothing is left out. Changes are notes; files are relative to the
-// folder of the run.
+// What changed nothing is left out. Changes are notes, at the line of the field or,
+// for a new one, of what it was added to; files are relative to the folder of the
+// run.
 var Format = report.Format{
 	Name:  "sarif",
+	Lines: true,
 	Doc:   "SARIF 2.1.0, for code scanning",
 	Write: write,
 }
@@ -121,8 +125,20 @@ func write(w io.Writer, entries []report.Entry) error {
 		default:
 			continue
 		}
-		base.Locations = locate(e)
-		out.Results = append(out.Results, base)
+		base.Locations = locate(e, place(e))
+		if e.Outcome != policy.Mutated || len(e.Changes) == 0 {
+			out.Results = append(out.Results, base)
+			continue
+		}
+		for i, c := range e.Changes {
+			one, at := base, e.Origin
+			one.Message.Text = e.Resource.String() + ": " + c.String()
+			if e.Lines != nil && e.Lines[i] > 0 {
+				at.Line = e.Lines[i]
+			}
+			one.Locations = locate(e, at)
+			out.Results = append(out.Results, one)
+		}
 	}
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
@@ -151,12 +167,24 @@ func id(e report.Entry) string {
 	return e.Policy.Key() + "/" + e.Rule
 }
 
-// locate is the place of the resource in its file; for a notice about a policy,
-// that of the policy.
-func locate(e report.Entry) []location {
-	origin, name := e.Origin, e.Resource.String()
+// place is that of the field that the error is about or of the resource; for a
+// notice about a policy, that of the policy.
+func place(e report.Entry) resource.Origin {
+	var fault *policy.Error
+	switch {
+	case e.Resource.Kind.Kind == "":
+		return e.Policy.Origin
+	case errors.As(e.Err, &fault) && fault.At.Line > 0 && fault.At.File == e.Origin.File:
+		return fault.At
+	}
+	return e.Origin
+}
+
+// locate says where a result belongs.
+func locate(e report.Entry, origin resource.Origin) []location {
+	name := e.Resource.String()
 	if e.Resource.Kind.Kind == "" {
-		origin, name = e.Policy.Origin, e.Policy.ID.String()
+		name = e.Policy.ID.String()
 	}
 	l := location{LogicalLocations: []logical{{name, "resource"}}}
 	if origin.File != "" && origin.File != "-" {
