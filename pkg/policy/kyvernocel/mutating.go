@@ -46,6 +46,15 @@ func (c *compilation) mutating(d *resource.Resource) {
 		c.set.Notices = append(c.set.Notices, policy.Notice{Policy: p.Ref, Message: "evaluation.mode is JSON: the policy is about other payloads than resources, and is not evaluated"})
 		return
 	}
+	if p.Spec.Autogen != nil && p.Spec.Autogen.MutatingAdmissionPolicy.Or(false) {
+		for i, condition := range p.Spec.MatchConditions {
+			if mentions(condition.Expression, "variables") {
+				at := fieldpath.Path{}.Key("spec").Key("matchConditions").Index(i).Key("expression")
+				c.fault(p.Error(at, errors.New("the MutatingAdmissionPolicy that autogen.mutatingAdmissionPolicy asks for has no variables here: write the expression out")))
+				return
+			}
+		}
+	}
 	exceptions := c.exempting(&p.Document)
 	base, faults := compileMutation(p, &p.Spec, "", exceptions)
 	if c.fault(faults...); len(faults) > 0 {
