@@ -172,7 +172,7 @@ func completions() map[string][]string {
 	for _, f := range builtin.Formats {
 		reports = append(reports, f.Name+"=")
 	}
-	return map[string][]string{"digests": config.Modes, "on-unsupported": {"Error", "Warn"}, "report": reports}
+	return map[string][]string{"color": {"auto", "always", "never"}, "digests": config.Modes, "on-unsupported": {"Error", "Warn"}, "report": reports}
 }
 
 // plural writes a count with its noun.

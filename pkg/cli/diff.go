@@ -146,6 +146,9 @@ func runDiff(ctx context.Context, s *streams, o diffOptions, args []string) erro
 
 // summarize says in a line what changes.
 func summarize(manifests int, groups []diff.Group) string {
+	if len(groups) == 0 {
+		return "nothing changes in " + plural(manifests, "manifest")
+	}
 	changed, generated, fields := 0, 0, 0
 	for _, g := range groups {
 		if g.Fields[0].Path == nil {

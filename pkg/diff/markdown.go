@@ -7,23 +7,28 @@ import (
 )
 
 // WriteMarkdown writes what policies change as a comment for a pull request:
-// title, and a table for each resource that opens on a click. It ends before
-// limit bytes are full, and says how much it leaves out.
+// title, and a table for each resource that opens on a click. It is no longer
+// than limit bytes: resources whose tables do not fit any more are left out, and
+// counted. When nothing changes, nothing is written.
 func WriteMarkdown(w io.Writer, title string, groups []Group, limit int) error {
+	if len(groups) == 0 {
+		return nil
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "### %s\n", title)
 	const reserve = 200 // for the last line
-	for i, g := range groups {
+	resources, fields := 0, 0
+	for _, g := range groups {
 		block := markdownGroup(g)
 		if b.Len()+len(block)+reserve > limit {
-			fields := 0
-			for _, left := range groups[i:] {
-				fields += len(left.Fields)
-			}
-			fmt.Fprintf(&b, "\n**%s with %s left out**, because a comment can't be longer.\n", count(len(groups)-i, "resource"), count(fields, "change"))
-			break
+			resources++
+			fields += len(g.Fields)
+			continue
 		}
 		b.WriteString(block)
+	}
+	if resources > 0 {
+		fmt.Fprintf(&b, "\n**%s with %s left out**, because a comment can't be longer.\n", count(resources, "resource"), count(fields, "change"))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -43,6 +43,23 @@ func TestMarkdownLimit(t *testing.T) {
 	}
 }
 
+// A resource that is too big for a comment leaves its place to others.
+func TestMarkdownOfABigResource(t *testing.T) {
+	big, small := diff.Group{Resource: id("big")}, diff.Group{Resource: id("small")}
+	for i := range 1000 {
+		d := diff.Difference{Path: fieldpath.Path{}.Index(i), Before: diff.State{Absent: true}, After: by("rule", "x")}
+		big.Fields = append(big.Fields, d)
+		small.Fields = []diff.Difference{d}
+	}
+	var out bytes.Buffer
+	if err := diff.WriteMarkdown(&out, "title", []diff.Group{big, small}, 2000); err != nil {
+		t.Fatal(err)
+	}
+	if got := out.String(); !strings.Contains(got, "ConfigMap/small") || !strings.Contains(got, "**1 resource with 1000 changes left out**") {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestMarkdownEscapes(t *testing.T) {
 	id := resource.ID{Kind: resource.Kind{Version: "v1", Kind: "ConfigMap"}, Name: "<b>"}
 	groups := []diff.Group{{Resource: id, Fields: []diff.Difference{{

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	htmlpage "github.com/oneloop-dev/oneloop/pkg/diff/page"
 	"github.com/oneloop-dev/oneloop/tests/browser"
 )
 
@@ -319,6 +321,24 @@ func TestPage(t *testing.T) {
 		}
 		if got := r.text("return document.querySelector('#list .fields tbody').innerText"); !strings.Contains(got, "a&b <i>.yaml:") {
 			t.Errorf("no file and line in %q", got)
+		}
+	})
+
+	t.Run("nothing changes", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "none.html")
+		var out bytes.Buffer
+		if err := htmlpage.Write(&out, "nothing changes in 1 manifest", nil, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, out.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		r := reader{t, b}
+		r.must(b.Open("file://" + file))
+		said, err := r.Console()
+		r.must(err)
+		if len(said) > 0 || r.shown() != "No resource changes" {
+			t.Errorf("%q, and the console has %q", r.shown(), said)
 		}
 	})
 

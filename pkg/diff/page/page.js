@@ -125,7 +125,7 @@
     more.hidden = left === 0;
     more.textContent = 'Show ' + Math.min(left, batch) + ' more of ' + left.toLocaleString('en') + ' left';
     const upTo = left > 0 ? ', the first ' + list.childElementCount.toLocaleString('en') + ' are listed' : '';
-    shown.textContent = found.length === resources.length
+    shown.textContent = resources.length === 0 ? 'No resource changes' : found.length === resources.length
       ? count(resources.length, 'resource') + upTo
       : found.length.toLocaleString('en') + ' of ' + count(resources.length, 'resource') + ' match' + upTo;
     label();

@@ -223,6 +223,8 @@ func TestResults(t *testing.T) {
 		{`Object{list: object.list, labels: object.labels}`, object, m{"list": []any{m{"n": "a"}}, "labels": m{"a": "b"}}, ""},
 		{`Object{list: object.list + object.list}`, object, m{"list": []any{m{"n": "a"}, m{"n": "a"}}}, ""},
 		{`Object{labels: {"a": "b"}, ?gone: optional.none(), ?there: optional.of(1)}`, object, m{"labels": m{"a": "b"}, "there": int64(1)}, ""},
+		{`Object{list: object.list.filter(x, false), spec: Object.spec{a: [], b: object.list.map(x, Object.spec.b{c: []})}}`, object,
+			m{"list": []any{}, "spec": m{"a": []any{}, "b": []any{m{"c": []any{}}}}}, ""},
 		{`Object{labels: {1: "b"}}`, object, nil, "invalid return type"},
 		{`Object{spec: Object.metadata{name: "x"}}`, object, nil,
 			`type mismatch: unexpected type name "Object.metadata", expected "Object.spec", which matches field name path from root Object type`},

@@ -36,7 +36,36 @@ func Object(v ref.Val) (out map[string]any, err error) {
 	if !ok {
 		return nil, fmt.Errorf("invalid return type: %T", v)
 	}
+	fillLists(out)
 	return out, nil
+}
+
+// fillLists makes of the nil that cel-go has for an empty list an empty list, which
+// JSON does not take for null. It leaves alone what comes from the input, which
+// has no such lists.
+func fillLists(v any) {
+	unfilled := func(v any) bool {
+		list, ok := v.([]any)
+		return ok && list == nil
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		for key, e := range v {
+			if unfilled(e) {
+				v[key] = []any{}
+			} else {
+				fillLists(e)
+			}
+		}
+	case []any:
+		for i, e := range v {
+			if unfilled(e) {
+				v[i] = []any{}
+			} else {
+				fillLists(e)
+			}
+		}
+	}
 }
 
 // recovered turns a panic in a conversion of cel-go into an error.
