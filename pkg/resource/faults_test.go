@@ -83,6 +83,12 @@ func TestComplete(t *testing.T) {
 		{"# c\nkind: A\nmetadata: {name: a}\n", "in.yaml:2: expected a Kubernetes manifest, but apiVersion is missing"},
 		{"apiVersion: v1\nmetadata: {name: a}\n", "in.yaml:1: expected a Kubernetes manifest, but kind is missing"},
 		{"apiVersion: v1\nkind: A\n", "in.yaml:1: expected a Kubernetes manifest, but metadata.name is missing"},
+		{"apiVersion: v1\nkind: A\nmetadata:\n  name: a\n  namespace:\n", "<nil>"},
+		{"apiVersion: v1\nkind: A\nmetadata:\n  name: a\n  namespace: \"\"\n", "<nil>"},
+		{"apiVersion: v1\nkind: A\nmetadata:\n  name: a\n  namespace: n\n",
+			"in.yaml:5: expected a Kubernetes manifest, but metadata.namespace is the boolean false; quote it to make it a string"},
+		{"apiVersion: v1\nkind: A\nmetadata:\n  name: &n a\n  namespace: 1\n",
+			"in.yaml:5: expected a Kubernetes manifest, but metadata.namespace is the number 1; quote it to make it a string"},
 	} {
 		if got := fmt.Sprint(parseOne(t, tt.in).Complete()); got != tt.want {
 			t.Errorf("%q: got %s, want %s", tt.in, got, tt.want)

@@ -35,6 +35,8 @@ type Resource struct {
 	// canonical: text is what yaml/v3 writes.
 	canonical bool
 	changed   bool
+	// misplaced: a namespace is written that is no text, and so not in id.
+	misplaced bool
 
 	// firstLine is the line of the file that text starts at, behind what is
 	// glued to it; 0 when it is not known.

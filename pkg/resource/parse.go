@@ -396,6 +396,7 @@ func (r *Resource) identify(t *tree, root int32) {
 	if meta == 0 {
 		return
 	}
+	r.misplaced = r.id.Namespace == "" && t.child(meta, "namespace") != 0
 	all := t.child(meta, "annotations")
 	if all == 0 || t.nodes[all].kind != mapNode {
 		return
@@ -414,6 +415,8 @@ func (r *Resource) identifyObject(o Object) {
 	r.id = IDOf(o)
 	r.annotations = nil
 	meta, _ := o["metadata"].(map[string]any)
+	_, there := meta["namespace"]
+	r.misplaced = r.id.Namespace == "" && there
 	all, _ := meta["annotations"].(map[string]any)
 	for k, v := range all {
 		if s, ok := v.(string); ok {
@@ -529,21 +532,25 @@ func (r *Resource) nodeItems(values []any) ([]*Resource, error) {
 }
 
 // Complete returns an error, with file and line, unless r has what every
-// manifest needs: apiVersion, kind, and metadata.name or generateName.
+// manifest needs: apiVersion, kind, and metadata.name or generateName. A namespace
+// must be text, too: n and 1 are not.
 func (r *Resource) Complete() error {
-	if r.id.Kind.Version != "" && r.id.Kind.Kind != "" && r.id.Name != "" {
+	if r.id.Kind.Version != "" && r.id.Kind.Kind != "" && r.id.Name != "" && !r.misplaced {
 		return nil
 	}
 	o, err := r.object()
 	if err != nil {
 		return err
 	}
-	for _, path := range []fieldpath.Path{{fieldpath.Key("apiVersion")}, {fieldpath.Key("kind")}, {fieldpath.Key("metadata"), fieldpath.Key("name")}} {
+	var root fieldpath.Path
+	meta := root.Key("metadata")
+	for _, path := range []fieldpath.Path{root.Key("apiVersion"), root.Key("kind"), meta.Key("name"), meta.Key("namespace")} {
 		v, there := fieldpath.Get(o, path)
 		text, isText := v.(string)
-		generated, _ := fieldpath.Get(o, fieldpath.Path{fieldpath.Key("metadata"), fieldpath.Key("generateName")})
+		generated, _ := fieldpath.Get(o, meta.Key("generateName"))
+		optional := path.String() == "metadata.namespace" || path.String() == "metadata.name" && generated != nil && !there
 		switch {
-		case text != "", len(path) == 2 && generated != nil && !there:
+		case text != "", optional && (v == nil || isText):
 		case there && v != nil && !isText:
 			at := Origin{File: r.origin.File, Line: r.Line(path)}
 			return fmt.Errorf("%s: expected a Kubernetes manifest, but %s is %s; quote it to make it a string", at, path, jsonvalue.Describe(v))
