@@ -21,7 +21,8 @@ var empty string
 
 // Stored returns after as the API server keeps an object of a built-in kind: it
 // has no field that is null, and no empty text, zero, false, empty list or map
-// where its Go type can't tell that from nothing. What is the same in before
+// where its Go type can't tell that from nothing; a null in a map such as labels,
+// or in a list, is an empty value of its type. What is the same in before
 // stays as it is written, as does all of other kinds. Neither object is modified;
 // the result may share parts with after.
 func (s *Schemas) Stored(kind resource.Kind, before, after map[string]any) (map[string]any, error) {
@@ -61,6 +62,9 @@ func stored(s *schema.Schema, ref schema.TypeRef, before, after any) any {
 				element = field.Type
 			}
 			old, there := was[key]
+			if v == nil && !isField && !(there && old == nil) {
+				v = zero(s, element)
+			}
 			v = stored(s, element, old, v)
 			if there && resource.Equal(old, v) || !isField && v != nil {
 				out[key] = v
@@ -80,11 +84,36 @@ func stored(s *schema.Schema, ref schema.TypeRef, before, after any) any {
 		was, _ := before.([]any)
 		out := make([]any, len(after))
 		for i, v := range after {
-			out[i] = stored(s, atom.List.ElementType, counterpart(was, v, i), v)
+			old := counterpart(was, v, i)
+			if v == nil && !(i < len(was) && old == nil) {
+				v = zero(s, atom.List.ElementType)
+			}
+			out[i] = stored(s, atom.List.ElementType, old, v)
 		}
 		return out
 	}
 	return after
+}
+
+// zero is what a Go map or slice of such elements has for null.
+func zero(s *schema.Schema, ref schema.TypeRef) any {
+	atom, _ := s.Resolve(ref)
+	switch {
+	case ref.NamedType != nil && *ref.NamedType == "api.resource.Quantity":
+		return "0"
+	case atom.Scalar != nil && atom.Map == nil:
+		switch *atom.Scalar {
+		case schema.String:
+			return ""
+		case schema.Numeric:
+			return int64(0)
+		case schema.Boolean:
+			return false
+		}
+	case atom.Map != nil && atom.Scalar == nil && len(atom.Map.Fields) > 0:
+		return map[string]any{}
+	}
+	return nil
 }
 
 // counterpart finds what an element was: the one of its name, or at its place.

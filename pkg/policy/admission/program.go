@@ -309,8 +309,29 @@ func (p *compiled) hold(r *request, values cel.Variables) (ok bool, why string, 
 	if why != "" {
 		return false, why, nil
 	}
-	return len(errs) == 0, "", errors.Join(errs...)
+	if len(errs) > 0 {
+		return false, "", several(errs)
+	}
+	return true, "", nil
 }
+
+// several are errors of match conditions, in the form of the API server.
+type several []error
+
+func (s several) Error() string {
+	var messages []string
+	for _, err := range s {
+		if !slices.Contains(messages, err.Error()) {
+			messages = append(messages, err.Error())
+		}
+	}
+	if len(messages) == 1 {
+		return messages[0]
+	}
+	return "[" + strings.Join(messages, ", ") + "]"
+}
+
+func (s several) Unwrap() []error { return s }
 
 // mutate applies the mutations in order, each to what the one before made. One
 // that fails does not stop the others. Variables are evaluated anew for each.

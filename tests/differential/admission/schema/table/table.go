@@ -108,7 +108,7 @@ func (w *writer) add(schemas map[string]*spec.Schema) error {
 		return err
 	}
 	for _, def := range converted.Types {
-		normalize(&def.Atom)
+		Sort(&def.Atom)
 		if old, ok := w.types[def.Name]; ok && !reflect.DeepEqual(old, def) {
 			return fmt.Errorf("type %s has two schemas", def.Name)
 		}
@@ -153,18 +153,18 @@ func Kinds(schemas map[string]*spec.Schema) []runtime.GroupVersionKind {
 	return out
 }
 
-// normalize sorts the fields of a type: a document has them in no order.
-func normalize(a *schema.Atom) {
+// Sort sorts the fields of a type: a document has them in no order.
+func Sort(a *schema.Atom) {
 	if a.List != nil {
-		normalize(&a.List.ElementType.Inlined)
+		Sort(&a.List.ElementType.Inlined)
 	}
 	if a.Map == nil {
 		return
 	}
-	normalize(&a.Map.ElementType.Inlined)
+	Sort(&a.Map.ElementType.Inlined)
 	slices.SortFunc(a.Map.Fields, func(a, b schema.StructField) int { return strings.Compare(a.Name, b.Name) })
 	for i := range a.Map.Fields {
-		normalize(&a.Map.Fields[i].Type.Inlined)
+		Sort(&a.Map.Fields[i].Type.Inlined)
 	}
 }
 
