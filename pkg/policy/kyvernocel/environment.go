@@ -84,10 +84,15 @@ func (e *expression) placed(err error) error {
 	if err == nil {
 		return nil
 	}
+	return placed(e.at, unwrapped(err))
+}
+
+// unwrapped takes the expression out of an error of its evaluation.
+func unwrapped(err error) error {
 	if cause := errors.Unwrap(err); cause != nil {
-		err = cause
+		return cause
 	}
-	return placed(e.at, err)
+	return err
 }
 
 // A compiler compiles the expressions of one policy and collects their faults.

@@ -77,7 +77,7 @@ func compileGeneration(p *spec.GeneratingPolicy, exceptions []*exception) (*gene
 		g.generations = append(g.generations, c.generation(at.Key("generate").Index(i), &one))
 	}
 	for i, a := range s.AuditAnnotations {
-		g.annotations = append(g.annotations, c.compile(at.Key("auditAnnotations").Index(i).Key("valueExpression"), a.ValueExpression, nil))
+		g.annotations = append(g.annotations, c.annotation(at.Key("auditAnnotations").Index(i).Key("valueExpression"), a.ValueExpression))
 	}
 	g.exceptions = c.exceptions(exceptions)
 	return g, slices.Concat(before.faults, c.faults)
@@ -94,7 +94,8 @@ func (c *compiler) generation(at fieldpath.Path, s *spec.Generation) *generation
 		return g
 	}
 	for _, p := range g.template.Placeholders() {
-		program, err := c.environment.Compile(p.Expression, nil)
+		c.confine(g.at, p.Expression)
+		program, err := c.environment.Compile(p.Expression, cel.Any)
 		if err != nil {
 			c.fault(g.at, &template.Error{Line: p.Line, Err: fmt.Errorf("placeholder (( %s )): %w", p.Expression, err)})
 		}
@@ -195,8 +196,8 @@ func (g *generating) all(ctx context.Context) (result policy.Result, matched boo
 		}
 	}
 	for _, a := range g.annotations {
-		if _, err := a.Eval(ev.ctx, ev.values, nil); err != nil {
-			return fail(placed(a.at, err))
+		if _, err := a.eval(ev); err != nil {
+			return fail(err)
 		}
 	}
 	result = policy.Result{Rule: g.policy.Metadata.Name, Outcome: policy.Passed, Message: "nothing to generate"}
@@ -212,13 +213,13 @@ func (g *generating) all(ctx context.Context) (result policy.Result, matched boo
 // one evaluates an expression, which generates as it goes, or a template.
 func (g *generating) one(ctx context.Context, ev *evaluation, one *generation) error {
 	if one.expression != nil {
-		_, err := one.expression.Eval(ctx, ev.values, nil)
+		_, err := one.expression.eval(ev)
 		return err
 	}
 	objects, err := one.template.Render(func(i int) (any, error) {
 		v, err := one.placeholders[i].Eval(ctx, ev.values, nil)
 		if err != nil {
-			return nil, err
+			return nil, unwrapped(err)
 		}
 		return library.Scalar(v)
 	})

@@ -168,7 +168,7 @@ func (p *imagePolicy) compile(s *spec.ImageValidatingSpec, exceptions []*excepti
 	v.match = c.matcher(at.Key("matchConstraints"), s.MatchConstraints)
 	v.conditions = before.conditions(at.Key("matchConditions"), s.MatchConditions)
 	for i, e := range s.Images {
-		one := c.compile(at.Key("images").Index(i).Key("expression"), e.Expression, nil)
+		one := c.compile(at.Key("images").Index(i).Key("expression"), e.Expression, cel.Any)
 		one.name = e.Name
 		v.images = append(v.images, one)
 	}
@@ -184,7 +184,7 @@ func (p *imagePolicy) compile(s *spec.ImageValidatingSpec, exceptions []*excepti
 		v.validations = append(v.validations, out)
 	}
 	for i, a := range s.AuditAnnotations {
-		v.annotations = append(v.annotations, c.compile(at.Key("auditAnnotations").Index(i).Key("valueExpression"), a.ValueExpression, nil))
+		v.annotations = append(v.annotations, c.annotation(at.Key("auditAnnotations").Index(i).Key("valueExpression"), a.ValueExpression))
 	}
 	v.exceptions = c.exceptions(exceptions)
 	return v, slices.Concat(before.faults, c.faults)

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/oneloop-dev/oneloop/pkg/digest"
+	"github.com/oneloop-dev/oneloop/pkg/expr/cel"
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/jsonvalue"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
@@ -131,9 +132,9 @@ func (r *verification) check() (string, error) {
 	}
 	r.ev.values["images"], r.ev.values["attestations"], r.ev.values["attestors"] = images, attestations, attestors
 	for i, v := range r.validations {
-		ok, err := v.expression.EvalBool(r.ctx, r.ev.values, nil)
+		ok, err := v.expression.holds(r.ev)
 		if err != nil {
-			return "", placed(v.expression.at, err)
+			return "", err
 		}
 		if !ok {
 			r.at = v.expression.at
@@ -141,8 +142,8 @@ func (r *verification) check() (string, error) {
 		}
 	}
 	for _, a := range r.annotations {
-		if _, err := a.Eval(r.ctx, r.ev.values, nil); err != nil {
-			return "", placed(a.at, err)
+		if _, err := a.eval(r.ev); err != nil {
+			return "", err
 		}
 	}
 	return "", nil
@@ -152,9 +153,9 @@ func (r *verification) check() (string, error) {
 func (r *verification) message(i int, v *validation) (string, error) {
 	message := v.message
 	if v.messageExpression != nil {
-		value, err := v.messageExpression.Eval(r.ctx, r.ev.values, nil)
+		value, err := v.messageExpression.eval(r.ev)
 		if err != nil {
-			return "", placed(v.messageExpression.at, err)
+			return "", err
 		}
 		text, _ := value.(types.String)
 		message = string(text)
@@ -196,9 +197,9 @@ func (r *verification) find() (map[string]any, error) {
 		}
 	}
 	for _, e := range r.images {
-		value, err := e.Eval(r.ctx, r.ev.values, nil)
+		value, err := e.eval(r.ev)
 		if err != nil {
-			return nil, placed(e.at, err)
+			return nil, err
 		}
 		plain, err := library.JSON(value)
 		if err != nil {
@@ -275,7 +276,7 @@ func (r *verification) Verify(image string, attestors []string) (int, error) {
 	var asked []*signature.Attestor
 	for _, called := range attestors {
 		a := r.attestors[slices.IndexFunc(r.attestors, func(a *attestor) bool { return a.spec.Name == called })]
-		by, err := a.compiled(r.ctx, r.ev)
+		by, err := a.compiled(r.ev)
 		if err != nil {
 			return 0, fmt.Errorf("attestor %s of image %s: %w", called, image, err)
 		}
@@ -328,7 +329,7 @@ func (c *compiler) attestor(at fieldpath.Path, s *spec.Attestor) *attestor {
 		if a.texts == nil {
 			a.texts = map[*string]*expression{}
 		}
-		a.texts[into] = c.compile(at.Key("expression"), source, nil)
+		a.texts[into] = c.compile(at.Key("expression"), source, cel.Any)
 	}
 	if k := s.Cosign.Key; k != nil {
 		text(at.Key("key"), k.Expression, &k.Data)
@@ -348,15 +349,15 @@ func (c *compiler) attestor(at fieldpath.Path, s *spec.Attestor) *attestor {
 }
 
 // compiled returns who is asked for signatures.
-func (a *attestor) compiled(ctx context.Context, ev *evaluation) (*signature.Attestor, error) {
+func (a *attestor) compiled(ev *evaluation) (*signature.Attestor, error) {
 	if a.texts == nil {
 		return a.by, a.err
 	}
 	values := map[*string]string{}
 	for into, e := range a.texts {
-		v, err := e.Eval(ctx, ev.values, nil)
+		v, err := e.eval(ev)
 		if err != nil {
-			return nil, placed(e.at, err)
+			return nil, err
 		}
 		s, ok := v.(types.String)
 		if !ok {
