@@ -5,6 +5,73 @@
 // resource that is created; what a cluster would have known has to be declared as
 // a fact.
 //
+// # MutatingPolicy
+//
+// Policies run in the order of the documents, each on what the ones before have
+// made. In each, in this order:
+//
+//	matchConstraints  versions as they are written, whatever matchPolicy says; a
+//	                  name may be the beginning of generateName; selectors of
+//	                  namespaces ask for the labels of Namespaces that are known
+//	exceptions        of PolicyException, before there are variables
+//	matchConditions   one that is false leaves the resource alone, whatever errors
+//	                  the others have; they may use variables
+//	mutations         each on what the one before has made
+//	auditAnnotations  nothing is kept of them, but an error counts
+//
+// A variable gets its value when it is first used, and keeps it for the whole
+// policy; object advances from mutation to mutation, request.object does not. An
+// error of any part discards all that the policy did. Then the resource is refused,
+// or, with failurePolicy: Ignore, passes as it was; but what only a cluster knows is
+// an error all the same.
+//
+// ApplyConfiguration is a structured merge by the schema of Kubernetes 1.36, or of
+// the CustomResourceDefinitions among manifests and facts; atomic lists and maps
+// need evaluation.useServerSideApply. JSONPatch is strict: a parent has to be there,
+// and a test that does not hold leaves out its mutation. What a JSON patch adds and
+// the kind does not have is dropped with a warning, as by the API server; Kyverno's
+// command line keeps it.
+//
+// A NamespacedMutatingPolicy is about its namespace. Its resource functions take no
+// namespace, and it has neither globalContext nor http.
+//
+// A policy for Pods, with one rule and without names, exclusions and objectSelector,
+// is copied to daemonsets, deployments, replicasets, statefulsets, jobs and cronjobs,
+// or to those of autogen.podControllers.controllers. As in Kyverno, object.spec and
+// the labels and annotations of object and Object are rewritten as text in conditions
+// and apply configurations, and an Object{ at the beginning is wrapped. Variables,
+// JSON patches, optional fields and Object.metadata{ are not: vet warns of them.
+//
+// With evaluation.mutateExisting and targetMatchConstraints a policy leaves its
+// trigger alone and changes other resources of the run, chosen by rules, whatever
+// their operations, or by an expression. They are object, the trigger is
+// request.object, and targetMatchConditions are asked. Without targets, what exists
+// is what is rendered: the policy runs on each resource as at admission, also when
+// evaluation.admission is disabled. evaluation.mode: JSON is about other payloads and
+// a notice; reinvocationPolicy means nothing to Kyverno's engine.
+//
+// # PolicyException
+//
+// One without images and allowedValues exempts from the policies that it names;
+// others show as exceptions.allowedImages and exceptions.allowedValues. With
+// expiresAt it needs a declared time.
+//
+// # Functions
+//
+// Those of the API server, CEL's own extensions bindings, encoders, math, protos and
+// regex, and Kyverno's, with and without their prefixes; x.orValue(y) is x where x is
+// no optional. Maps are walked through in the order of their keys.
+//
+//	resource.Get, List     from the manifests and facts, or a recorded answer
+//	                       (apiCalls) with the path of the API server; a list holds
+//	                       what is known of a kind; an error "not found" is null
+//	resource.Post          a recorded answer with the same data
+//	globalContext.Get      globalContext of the facts; a projection is a field
+//	http.Get, Post         a recorded answer with the URL
+//	image.getMetadata      images of the facts, or the registry
+//	time.now               the declared time
+//	random                 an error: the output would differ from run to run
+//
 // # GeneratingPolicy
 //
 // A resource that a GeneratingPolicy matches, and whose conditions hold, is a

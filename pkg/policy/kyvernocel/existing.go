@@ -28,7 +28,7 @@ func (m *targetMutator) React(ctx context.Context, in policy.Input, w policy.Wor
 	if err != nil {
 		return nil, err
 	}
-	if own := m.policy.Namespace(); own != "" && own != req.requestNamespace() {
+	if own := m.policy.Namespace(); own != "" && own != req.requestNamespace() || req.filtered() != "" {
 		return nil, nil
 	}
 	o := req.show(in.Object)
@@ -163,7 +163,7 @@ func (m *targetMutator) targets(ev *evaluation, v *mutation, w policy.World) ([]
 		if err != nil {
 			return nil, err
 		}
-		if own := m.policy.Namespace(); own != "" && req.namespace != own {
+		if own := m.policy.Namespace(); own != "" && req.namespace != own || req.filtered() != "" {
 			continue
 		}
 		_, matched, err := v.targets.Match(req.subject(o))

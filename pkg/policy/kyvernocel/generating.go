@@ -121,7 +121,7 @@ func (g *generator) React(ctx context.Context, in policy.Input, w policy.World) 
 	}
 	own := g.policy.Namespace()
 	if w.Background() && g.policy.Spec.SkipsBackgroundRequests() || own != "" && own != req.requestNamespace() ||
-		req.operation == "DELETE" && !g.asksForDeletions() {
+		req.operation == "DELETE" && !g.asksForDeletions() || req.filtered() != "" {
 		return nil, nil
 	}
 	run := &generating{generator: g, request: req, world: w}

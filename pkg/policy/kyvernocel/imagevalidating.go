@@ -219,7 +219,7 @@ func (p *imagePolicy) each(ctx context.Context, in policy.Input, do func(*imageV
 			out = append(out, p.failed(req, err))
 			continue
 		}
-		if !matched {
+		if !matched || req.filtered() != "" {
 			continue
 		}
 		ev, err := newEvaluation(ctx, req, p.policy.Namespace(), o)

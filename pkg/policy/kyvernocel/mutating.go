@@ -134,6 +134,10 @@ func (m *mutator) Apply(ctx context.Context, in policy.Input) ([]policy.Result, 
 		if !matched {
 			continue
 		}
+		if by := req.filtered(); by != "" {
+			all = append(all, policy.Result{Outcome: policy.Skipped, Message: "Kyverno's resource filter " + by + " excludes the resource"})
+			continue
+		}
 		result := v.admit(ctx, req, o)
 		if result.Outcome == policy.Mutated {
 			o = result.Object

@@ -9,6 +9,7 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/internal/constraints"
+	"github.com/oneloop-dev/oneloop/pkg/policy/internal/resourcefilter"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
@@ -52,6 +53,12 @@ func (r *request) seenNamespace(id resource.ID) string {
 		return r.in.Facts.DefaultNamespace
 	}
 	return id.Namespace
+}
+
+// filtered returns the filter of Kyverno's configuration that keeps the request
+// from it, "" when none does.
+func (r *request) filtered() string {
+	return resourcefilter.Filtered(r.in.Facts, r.kind, r.subresource, r.namespace, r.in.ID.Name)
 }
 
 // notices tells what became of the resource besides what the policy says.

@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"github.com/oneloop-dev/oneloop/pkg/facts"
+	"github.com/oneloop-dev/oneloop/pkg/policy/internal/kindname"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/spec"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 	"github.com/oneloop-dev/oneloop/pkg/wildcard"
@@ -52,7 +53,7 @@ func Compile(policyNamespace string, r *spec.Rule) (*Matcher, error) {
 		return nil, err
 	}
 	for i := range m.match {
-		m.subresources = m.subresources || slices.ContainsFunc(m.match[i].kinds, func(k kindSelector) bool { return k.subresource != "" })
+		m.subresources = m.subresources || slices.ContainsFunc(m.match[i].kinds, func(k kindname.Selector) bool { return k.Subresource != "" })
 	}
 	if !r.Exclude.IsEmpty() {
 		if m.exclude, m.excludeAll, err = compileBlock("exclude", r.Exclude); err != nil {
@@ -183,7 +184,7 @@ func evaluate(filters []filter, all bool, s *Subject, b block) (verdict, error) 
 // A filter is one compiled resource filter; all it says must hold.
 type filter struct {
 	place       string // for errors, such as match.any[0]
-	kinds       []kindSelector
+	kinds       []kindname.Selector
 	name        string
 	names       []string
 	namespaces  []string
@@ -211,7 +212,7 @@ func compileFilter(place string, f *spec.ResourceFilter) (filter, error) {
 		user:       f.UserInfo,
 	}
 	for i, k := range d.Kinds {
-		selector, err := parseKindSelector(k)
+		selector, err := kindname.Parse(k)
 		if err != nil {
 			return filter{}, fmt.Errorf("%s.resources.kinds[%d]: %w", place, i, err)
 		}

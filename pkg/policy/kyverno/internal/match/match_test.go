@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/oneloop-dev/oneloop/pkg/facts"
+	"github.com/oneloop-dev/oneloop/pkg/policy/internal/kindname"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/spec"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
@@ -180,16 +181,16 @@ func TestKinds(t *testing.T) {
 		{"v1beta1/Foo", resource.Kind{Group: "example.com", Version: "v1beta1", Kind: "Foo"}, "", true},
 	}
 	for _, tt := range tests {
-		k, err := parseKindSelector(tt.selector)
+		k, err := kindname.Parse(tt.selector)
 		if err != nil {
 			t.Errorf("%s: %v", tt.selector, err)
 			continue
 		}
-		if got := matchesKind([]kindSelector{k}, tt.kind, tt.subresource); got != tt.want {
+		if got := matchesKind([]kindname.Selector{k}, tt.kind, tt.subresource); got != tt.want {
 			t.Errorf("%s on %s subresource %q: %v, want %v", tt.selector, tt.kind, tt.subresource, got, tt.want)
 		}
 	}
-	if _, err := parseKindSelector("a/b/c/d/e"); err == nil {
+	if _, err := kindname.Parse("a/b/c/d/e"); err == nil {
 		t.Error("five parts: no error")
 	}
 }
