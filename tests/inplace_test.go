@@ -34,6 +34,10 @@ func TestInPlace(t *testing.T) {
 		t.Fatal("no scripts", err)
 	}
 	for _, script := range scripts {
+		if strings.Contains(script, "anchors") {
+			t.Logf("%s is left out: with anchors the whole document may be written anew", script)
+			continue
+		}
 		a, err := txtar.ParseFile(script)
 		if err != nil {
 			t.Fatal(err)

@@ -156,16 +156,22 @@ func unsettledEntries(all []diff.Difference, passes int) []report.Entry {
 		}
 		groups[k].others[d.Resource] = true
 	}
-	ending := fmt.Sprintf("and so does every pass up to the %dth: make the rule look for what it did", maxPasses)
+	ending := fmt.Sprintf("and so on up to the %dth pass: make the rule look for what it did", maxPasses)
 	if passes < maxPasses {
-		ending = fmt.Sprintf("%s: let a policy come after those whose result it needs", afterPasses(passes))
+		ending = fmt.Sprintf("%s: let the rule come after those whose result it needs", afterPasses(passes))
 	}
 	var out []report.Entry
 	for _, k := range keys {
 		g := groups[k]
-		what := fmt.Sprintf("a second pass changes it from %s to %s", valueText(g.Before), valueText(g.After))
-		if g.Path == nil {
-			what = "a second pass generates it anew"
+		what := "a second pass generates it"
+		switch {
+		case g.Path == nil:
+		case g.Before.Absent:
+			what = "a second pass adds " + valueText(g.After)
+		case g.After.Absent:
+			what = "a second pass removes " + valueText(g.Before)
+		default:
+			what = fmt.Sprintf("a second pass changes it from %s to %s", valueText(g.Before), valueText(g.After))
 		}
 		if n := len(g.others) - 1; n > 0 {
 			what += fmt.Sprintf(" (likewise on %s)", plural(n, "other resource"))
@@ -191,9 +197,6 @@ func afterPasses(passes int) string {
 }
 
 func valueText(s diff.State) string {
-	if s.Absent {
-		return "absent"
-	}
 	text, err := json.Marshal(s.Value)
 	if err != nil {
 		return fmt.Sprint(s.Value)

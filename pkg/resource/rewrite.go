@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -10,8 +11,17 @@ import (
 // for the texts that the scanner can't read. It keeps anchors if that gives
 // the wanted values; otherwise every alias and merge key becomes what it
 // stands for, brackets become lines, and at last the text is made of nothing
-// but the values: yaml/v3 does not read everything back that it writes.
+// but the values: yaml/v3 does not read everything back that it writes. Where it
+// can, the text then gets only those lines that the edit has changed.
 func (r *Resource) rewritten(before, after Object) (string, error) {
+	wide := !r.item && wideLists(r.text)
+	unedited := ""
+	if doc, err := decodeDocument(r.text); err == nil {
+		untagMerges(doc)
+		if out, err := encodeNode(doc, wide); err == nil {
+			unedited = string(out)
+		}
+	}
 	for attempt := range 3 {
 		doc, err := decodeDocument(r.text)
 		if err != nil {
@@ -29,13 +39,19 @@ func (r *Resource) rewritten(before, after Object) (string, error) {
 		}
 		editNode(root, before, after)
 		untagMerges(root)
-		out, err := encodeNode(doc, !r.item && wideLists(r.text))
+		out, err := encodeNode(doc, wide)
 		if err != nil {
 			continue
 		}
-		if probe := *r; probe.says(string(out), after) {
-			return string(out), nil
+		if probe := *r; !probe.says(string(out), after) {
+			continue
 		}
+		if own, ok := transplanted(r.text, unedited, string(out)); ok {
+			if probe := *r; probe.says(own, after) {
+				return own, nil
+			}
+		}
+		return string(out), nil
 	}
 	l := layout{step: 2}
 	if r.item {
@@ -44,6 +60,157 @@ func (r *Resource) rewritten(before, after Object) (string, error) {
 	}
 	text, err := l.appendBlock(nil, after, 0)
 	return string(text), err
+}
+
+// transplanted makes the changes of a text that lead from unedited to edited,
+// which are the text in another layout. It works with whole lines, and so may
+// come out wrong, or not at all.
+func transplanted(text, unedited, edited string) (string, bool) {
+	lines, from, to := splitLines(text), splitLines(unedited), splitLines(edited)
+	if len(from) == 0 {
+		return "", false
+	}
+	in := samePairs(lines, from, words) // for each line of from, that of the text
+	kept := samePairs(from, to, strings.Clone)
+	kept = append(kept, len(from))
+	in = append(in, len(lines))
+	var out []string
+	done := 0 // lines of the text that are written, or gone
+	a, b := 0, 0
+	for b < len(kept) {
+		if kept[b] == a {
+			a, b = a+1, b+1
+			continue
+		}
+		// A change: up to the next line that is there in all three, from one that is.
+		start, first := a, b
+		for start > 0 && in[start-1] < 0 {
+			start, first = start-1, first-1
+		}
+		for kept[b] < 0 || in[kept[b]] < 0 {
+			b++
+		}
+		a = kept[b]
+		before := 0
+		if start > 0 {
+			before = in[start-1] + 1
+		}
+		after := in[a]
+		if before < done || after < before {
+			return "", false
+		}
+		out = append(out, lines[done:before]...)
+		indent := func(line string) int {
+			return levelOf(line, from, start, func(n int) string { return lineAt(lines, in[n]) })
+		}
+		out = append(out, reindented(to[first:b], indent)...)
+		done = before
+		if start < a {
+			done = after
+			for done > before && strings.TrimSpace(lines[done-1]) == "" {
+				done--
+			}
+		}
+	}
+	return strings.Join(append(out, lines[done:]...), ""), true
+}
+
+// samePairs returns for each line of b the one of a that is the same to what
+// by makes of them, or -1.
+func samePairs(a, b []string, by func(string) string) []int {
+	values := func(lines []string) []any {
+		out := make([]any, len(lines))
+		for i, line := range lines {
+			out[i] = by(line)
+		}
+		return out
+	}
+	x, y := values(a), values(b)
+	pairs := make([]int, len(b))
+	alignEqual(x, y, pairs)
+	for i, j := range pairs {
+		if j >= 0 && x[j] != y[i] {
+			pairs[i] = -1
+		}
+	}
+	return pairs
+}
+
+// words returns a line without what is only layout.
+func words(line string) string { return strings.Join(strings.Fields(line), " ") }
+
+func splitLines(text string) []string { return slices.Collect(strings.Lines(text)) }
+
+func lineAt(lines []string, n int) string {
+	if n < 0 || n >= len(lines) {
+		return ""
+	}
+	return lines[n]
+}
+
+func indentOf(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
+
+func isDash(line string) bool { return strings.HasPrefix(strings.TrimLeft(line, " "), "- ") }
+
+func isComment(line string) bool { return strings.HasPrefix(strings.TrimLeft(line, " "), "#") }
+
+// levelOf returns how far the text indents what is indented like line among the
+// lines from, around from[at]; -1 when it has nothing of the kind there. own
+// returns the line of the text for one of from, "" when there is none.
+func levelOf(line string, from []string, at int, own func(n int) string) int {
+	level := func(n int) (indent int, found, over bool) {
+		mine, other := indentOf(line), indentOf(from[n])
+		if other == mine && isDash(line) == isDash(from[n]) && own(n) != "" {
+			return indentOf(own(n)), true, false
+		}
+		return 0, false, other < mine
+	}
+	for n := at - 1; n >= 0; n-- {
+		if indent, found, over := level(n); found {
+			return indent
+		} else if over {
+			break
+		}
+	}
+	for n := at; n < len(from); n++ {
+		if indent, found, over := level(n); found {
+			return indent
+		} else if over {
+			break
+		}
+	}
+	return -1
+}
+
+// reindented moves lines to the levels of a text. Those that it has nothing of
+// keep their distance to the line above them.
+func reindented(lines []string, indent func(line string) int) []string {
+	out := make([]string, len(lines))
+	for i, line := range lines {
+		if strings.TrimSpace(line) == "" {
+			out[i] = line
+			continue
+		}
+		// A comment is as far from the edge as what it stands above.
+		subject := line
+		for n := i; n < len(lines) && isComment(subject); n++ {
+			if !isComment(lines[n]) && indentOf(lines[n]) == indentOf(line) {
+				subject = lines[n]
+			}
+		}
+		want := indent(subject)
+		if want < 0 {
+			want = indentOf(line)
+			for n := i - 1; n >= 0; n-- {
+				if d := indentOf(line) - indentOf(lines[n]); d >= 0 {
+					want = indentOf(out[n]) + d
+					break
+				}
+			}
+		}
+		out[i] = strings.Repeat(" ", want) + strings.TrimLeft(line, " ")
+	}
+	return out
 }
 
 // untagMerges keeps yaml/v3 from writing !!merge in front of merge keys.
