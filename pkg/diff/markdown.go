@@ -16,11 +16,17 @@ func WriteMarkdown(w io.Writer, title string, groups []Group, limit int) error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "### %s\n", title)
-	const reserve = 200 // for the last line
+	const (
+		reserve  = 200 // for the last line
+		smallest = 120 // table
+	)
 	resources, fields := 0, 0
 	for _, g := range groups {
-		block := markdownGroup(g)
-		if b.Len()+len(block)+reserve > limit {
+		block := ""
+		if b.Len()+smallest+reserve <= limit {
+			block = markdownGroup(g)
+		}
+		if block == "" || b.Len()+len(block)+reserve > limit {
 			resources++
 			fields += len(g.Fields)
 			continue

@@ -383,6 +383,17 @@ func TestPage(t *testing.T) {
 		expect("SUMMARY team-1/ConfigMap/app-149")
 		r.must(r.Press(browser.Home))
 		expect("SUMMARY team-0/Deployment/app-0")
+		// What has the focus is not below the filters, which stay on the screen.
+		r.must(r.Press(browser.End))
+		for range 30 {
+			r.must(r.Press(browser.Up))
+			if got := r.text(`
+				const e = document.activeElement.getBoundingClientRect(), f = document.getElementById('filters').getBoundingClientRect();
+				return e.top >= f.bottom && e.bottom <= innerHeight ? '' : e.top + ' to ' + e.bottom + ', and the filters end at ' + f.bottom`); got != "" {
+				t.Fatalf("the focus is at %s", got)
+			}
+		}
+		r.must(r.Press(browser.Home))
 		// Back to the filters, and through them.
 		r.must(r.Chord(browser.Shift, browser.Tab))
 		expect("toggle")

@@ -249,6 +249,26 @@ func TestSegmentsOfRandomTexts(t *testing.T) {
 	}
 }
 
+// 5,000 resources of usual size fit in a page that can be mailed.
+func TestSize(t *testing.T) {
+	var text strings.Builder
+	for i := range 5000 {
+		fmt.Fprintf(&text, "---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c%d\ndata:\n", i)
+		for j := range 45 {
+			fmt.Fprintf(&text, "  setting-%d: \"the value of %d\"\n", j, j)
+		}
+	}
+	before := parse(t, text.String())
+	after := parse(t, strings.ReplaceAll(text.String(), "the value of 7\"", "another value of 7\""))
+	groups := make([]changes.Group, len(before))
+	for i := range before {
+		groups[i] = group(t, before[i:i+1], after[i:i+1])
+	}
+	if n := len(write(t, "t", groups, before, after)); n < 5e6 || n > 15e6 {
+		t.Errorf("%d bytes", n)
+	}
+}
+
 // A page that gets too big has the lines around the changes only.
 func TestMaxUnchanged(t *testing.T) {
 	long := configMap + "  text: |\n" + strings.Repeat("    a line of a text that never ends\n", MaxUnchanged/30)
