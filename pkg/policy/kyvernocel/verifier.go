@@ -304,6 +304,8 @@ func (r *verification) Verify(image string, attestors []string) (int, error) {
 	return count, nil
 }
 
+var errNotary = fmt.Errorf("signatures of Notary can't be verified at render time: %w", errors.ErrUnsupported)
+
 // An attestor is a compiled spec.Attestor.
 type attestor struct {
 	spec *spec.Attestor
@@ -318,7 +320,7 @@ type attestor struct {
 func (c *compiler) attestor(at fieldpath.Path, s *spec.Attestor) *attestor {
 	a := &attestor{spec: s}
 	if s.Cosign == nil {
-		a.err = fmt.Errorf("signatures of Notary can't be verified at render time: %w", errors.ErrUnsupported)
+		a.err = errNotary
 		return a
 	}
 	at = at.Key("cosign")

@@ -21,8 +21,8 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
-// vet implements policy.Language.Vet: the facts that expressions ask for, and
-// what autogen makes of a MutatingPolicy.
+// vet implements policy.Language.Vet: the facts that expressions ask for, what
+// autogen makes of a MutatingPolicy, and what of images can't be verified.
 func vet(docs []*resource.Resource) []policy.Finding {
 	v := &vetting{}
 	for _, d := range docs {
@@ -32,9 +32,19 @@ func vet(docs []*resource.Resource) []policy.Finding {
 		}
 		v.doc = d
 		v.namespaced = !resource.ClusterScoped(d.ID().Kind)
-		if v.document(o); strings.HasSuffix(d.ID().Kind.Kind, "MutatingPolicy") {
+		v.document(o)
+		switch strings.TrimPrefix(d.ID().Kind.Kind, "Namespaced") {
+		case "MutatingPolicy":
 			if p, faults := spec.ReadMutating(d); len(faults) == 0 {
 				v.mutating(p)
+			}
+		case "GeneratingPolicy":
+			if p, faults := spec.ReadGenerating(d); len(faults) == 0 {
+				v.generating(p)
+			}
+		case "ImageValidatingPolicy":
+			if p, faults := spec.ReadImageValidating(d); len(faults) == 0 {
+				v.imageValidating(p)
 			}
 		}
 	}
@@ -81,7 +91,7 @@ func (v *vetting) expressions(value any, path fieldpath.Path) {
 		for _, key := range slices.Sorted(maps.Keys(value)) {
 			at := path.Key(key)
 			text, ok := value[key].(string)
-			if ok && (key == "expression" || key == "valueExpression") {
+			if ok && (key == "expression" || key == "valueExpression" || key == "messageExpression") {
 				v.expression(at, text)
 			} else if key != "template" {
 				v.expressions(value[key], at)
