@@ -82,6 +82,17 @@ func Conditions() *Budget { return &Budget{celconfig.RuntimeCELCostBudgetMatchCo
 // that it uses.
 func Mutation() *Budget { return &Budget{celconfig.RuntimeCELCostBudget} }
 
+// unbounded is what variables may cost together where there is no budget: enough
+// for everything but what would not end.
+const unbounded = 10 * celconfig.RuntimeCELCostBudget
+
+func (b *Budget) left() uint64 {
+	if b == nil {
+		return unbounded
+	}
+	return uint64(max(b.rest, 0))
+}
+
 // spend takes cost from the budget, and reports whether there was enough left.
 func (b *Budget) spend(cost uint64) bool {
 	if b == nil {
@@ -117,7 +128,7 @@ func Unknown(err error) any { return types.WrapErr(err) }
 func (p *Program) Eval(ctx context.Context, v Variables, b *Budget) (ref.Val, error) {
 	defined, _ := v[definedName].(*definedValues)
 	if defined != nil {
-		defined.ctx, defined.cost = ctx, 0
+		defined.ctx, defined.cost, defined.most = ctx, 0, b.left()
 	}
 	value, details, err := p.program.ContextEval(ctx, v)
 	if defined != nil && !b.spend(defined.cost) {

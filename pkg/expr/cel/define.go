@@ -101,9 +101,13 @@ type definedValues struct {
 	*lazy.MapValue
 	ctx  context.Context //nolint:containedctx // of the expression that is evaluated
 	cost uint64          // of what it evaluated
+	most uint64          // that it may cost
 }
 
 func (d *definedValues) eval(name string, p *Program, v Variables) ref.Val {
+	if d.cost > d.most {
+		return types.WrapErr(ErrBudget) // no more, as it fails anyway
+	}
 	value, details, err := p.program.ContextEval(d.ctx, v)
 	if details == nil || details.ActualCost() == nil {
 		return types.WrapErr(fmt.Errorf("unable to calculate cost of variable %q", name))

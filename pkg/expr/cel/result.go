@@ -25,6 +25,9 @@ import (
 // merging refuses it.
 func Object(v ref.Val) (out map[string]any, err error) {
 	defer recovered(&err)
+	if err := small(v); err != nil {
+		return nil, err
+	}
 	o, ok := v.(*dynamic.ObjectVal)
 	if !ok {
 		return nil, fmt.Errorf("unsupported return type from ApplyConfiguration expression: %v", v.Type())
@@ -80,6 +83,9 @@ func recovered(err *error) {
 // numbers are floats: an int of more than 53 bits becomes a string.
 func Patch(v ref.Val) (out []any, err error) {
 	defer recovered(&err)
+	if err := small(v); err != nil {
+		return nil, err
+	}
 	list, ok := v.(traits.Lister)
 	if !ok {
 		return nil, errors.New("type mismatch: JSONPatchType.expression should evaluate to array")
@@ -138,6 +144,9 @@ func patchValue(v ref.Val) (any, error) {
 // timestamps as text, an optional without a value as null.
 func JSON(v ref.Val) (out any, err error) {
 	defer recovered(&err)
+	if err := small(v); err != nil {
+		return nil, err
+	}
 	return jsonOf(v)
 }
 

@@ -1,0 +1,109 @@
+package cel_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/cel-go/common/types/ref"
+
+	"github.com/oneloop-dev/oneloop/pkg/expr/cel"
+)
+
+// Results that are small to hold and huge to write down are refused at once.
+func TestHugeResults(t *testing.T) {
+	path := strings.Split("Object.a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q.r.s.t.u.v.w.x.y.z", ".")
+	type variable [2]string
+	chain := func(first string, next func(i int, before string) string) []variable {
+		out := []variable{{"v0", first}}
+		for i := 1; i < 30; i++ {
+			out = append(out, variable{fmt.Sprintf("v%d", i), next(i, fmt.Sprintf("variables.v%d", i-1))})
+		}
+		return out
+	}
+	var objects []variable
+	for i := len(path); i > 1; i-- {
+		inner := "1"
+		if i < len(path) {
+			inner = fmt.Sprintf("variables.v%d", i+1)
+		}
+		field := "end"
+		if i < len(path) {
+			field = path[i]
+		}
+		objects = append(objects, variable{fmt.Sprintf("v%d", i), fmt.Sprintf("%s{%s: [%s, %s]}", strings.Join(path[:i], "."), field, inner, inner)})
+	}
+	doubled := func(_ int, before string) string { return "[" + before + ", " + before + "]" }
+	text := chain("'0123456789'", func(_ int, before string) string { return before + " + " + before })[:19]
+	for _, tt := range []struct {
+		name       string
+		variables  []variable
+		expression string
+		convert    func(ref.Val) (any, error)
+		fails      string
+	}{
+		{"lists", chain("[1]", doubled), "variables.v29", cel.JSON, "too large"},
+		{"maps", chain("{'a': 1}", func(_ int, before string) string { return "{'a': " + before + ", 'b': " + before + "}" }), "variables.v29", cel.JSON, "too large"},
+		{"lists in a patch", chain("[1]", doubled), "[JSONPatch{op: 'add', path: '/a', value: variables.v29}]", func(v ref.Val) (any, error) { return cel.Patch(v) }, "too large"},
+		{"concatenations", chain("[1]", func(_ int, before string) string { return before + " + " + before })[:18], "Object{a: variables.v17}", func(v ref.Val) (any, error) { return cel.Object(v) }, "too large"},
+		{"a small concatenation", chain("[1]", func(_ int, before string) string { return before + " + " + before })[:10], "Object{a: variables.v9}", func(v ref.Val) (any, error) { return cel.Object(v) }, ""},
+		{"objects", objects, "Object{a: variables.v2}", func(v ref.Val) (any, error) { return cel.Object(v) }, "too large"},
+		{"texts", text, "[" + strings.Repeat("variables.v18, ", 9) + "variables.v18]", cel.JSON, "too large"},
+		{"one text", text, "variables.v18", cel.JSON, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			definitions := cel.Define()
+			env, err := environment(t, cel.WithPatches()).With(definitions)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range tt.variables {
+				if err := definitions.Add(env, v[0], v[1]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p, err := env.Compile(tt.expression, cel.Any)
+			if err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			value, err := p.Eval(t.Context(), definitions.Bind(cel.Variables{}), nil)
+			if err == nil {
+				_, err = tt.convert(value)
+			}
+			if tt.fails == "" && err != nil || tt.fails != "" && (err == nil || !strings.Contains(err.Error(), tt.fails)) {
+				t.Errorf("got %v; want %q", err, tt.fails)
+			}
+			if took := time.Since(start); took > 20*time.Second {
+				t.Errorf("it took %s", took)
+			}
+		})
+	}
+}
+
+// Variables stop when they have cost what there is, whatever comes after them.
+func TestVariablesStop(t *testing.T) {
+	definitions := cel.Define()
+	env, err := environment(t).With(definitions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for i := range 60 {
+		name := fmt.Sprintf("v%d", i)
+		all = append(all, "variables."+name+" != ''")
+		if err := definitions.Add(env, name, "string(object) + '"+name+"'"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := env.Compile(strings.Join(all, " && "), cel.Bool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Repeat("x", 4<<20)
+	if _, err := p.Eval(t.Context(), definitions.Bind(cel.Variables{"object": text}), cel.Mutation()); !errors.Is(err, cel.ErrBudget) {
+		t.Errorf("got %v; want %v", err, cel.ErrBudget)
+	}
+}
