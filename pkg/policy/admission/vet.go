@@ -137,7 +137,7 @@ func someNamespace() *facts.Spec {
 }
 
 func (v *vetting) constraints(at fieldpath.Path, r *constraints.Resources) {
-	if r != nil && r.NamespaceSelector != nil && len(r.NamespaceSelector.MatchLabels)+len(r.NamespaceSelector.MatchExpressions) > 0 {
+	if r != nil && r.NamespaceSelector.AsksForLabels() {
 		v.add(at.Key("namespaceSelector"), policy.Needed, policy.Note, someNamespace(), true,
 			"needs the labels of the namespaces it may apply to: give their Namespaces with the manifests, or as resources of ClusterFacts")
 	}

@@ -269,7 +269,7 @@ func (v *vetting) mutating(p *spec.MutatingPolicy) {
 
 // constraints finds what matchConstraints ask for.
 func (v *vetting) constraints(at fieldpath.Path, r *constraints.Resources) {
-	if n := r.NamespaceSelector; n != nil && len(n.MatchLabels)+len(n.MatchExpressions) > 0 {
+	if r.NamespaceSelector.AsksForLabels() {
 		v.needs(at.Key("namespaceSelector"), someNamespace(), true, "needs the labels of the namespaces it may apply to: give their Namespaces with the manifests, or as resources of ClusterFacts")
 	}
 	for i, rule := range r.ResourceRules {

@@ -47,6 +47,20 @@ type Requirement struct {
 	Values   []string `json:"values,omitempty"`
 }
 
+// AsksForLabels reports whether a selector of namespaces asks for more than their
+// names, which are known without the labels of any Namespace.
+func (s *Selector) AsksForLabels() bool {
+	if s == nil {
+		return false
+	}
+	for key := range s.MatchLabels {
+		if key != defaultLabel {
+			return true
+		}
+	}
+	return slices.ContainsFunc(s.MatchExpressions, func(r Requirement) bool { return r.Key != defaultLabel })
+}
+
 // Compile returns the selector as the API server reads it, which knows no
 // wildcards.
 func (s *Selector) Compile() (labels.Selector, error) {

@@ -295,3 +295,21 @@ func TestFaults(t *testing.T) {
 		}
 	}
 }
+
+func TestAsksForLabels(t *testing.T) {
+	for _, tt := range []struct {
+		selector *constraints.Selector
+		want     bool
+	}{
+		{nil, false},
+		{&constraints.Selector{}, false},
+		{&constraints.Selector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": "shop"}}, false},
+		{&constraints.Selector{MatchExpressions: []constraints.Requirement{{Key: "kubernetes.io/metadata.name", Operator: "NotIn", Values: []string{"kube-system"}}}}, false},
+		{&constraints.Selector{MatchLabels: map[string]string{"env": "prod"}}, true},
+		{&constraints.Selector{MatchExpressions: []constraints.Requirement{{Key: "env", Operator: "Exists"}}}, true},
+	} {
+		if got := tt.selector.AsksForLabels(); got != tt.want {
+			t.Errorf("%+v: %t", tt.selector, got)
+		}
+	}
+}
