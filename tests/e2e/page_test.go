@@ -261,6 +261,11 @@ func TestPage(t *testing.T) {
 		if d := cmp.Diff([]string{"team-0/Secret/password"}, r.names()); d != "" {
 			t.Errorf("%s shows (-want +got):\n%s", address, d)
 		}
+		// So does a change of the address.
+		r.must(r.Run(nil, "location.hash = '#severity=medium'; return new Promise(done => addEventListener('hashchange', () => setTimeout(done), {once: true}))"))
+		if d := cmp.Diff([]string{"team-0/NetworkPolicy/deny"}, r.names()); d != "" {
+			t.Errorf("another address shows (-want +got):\n%s", d)
+		}
 		// The summary chooses a policy.
 		r.must(r.Run(nil, "[...document.querySelectorAll('#policies button')].find(b => b.textContent === 'defaults').click()"))
 		reset()

@@ -152,7 +152,12 @@
       history.replaceState(null, '', hash ? '#' + hash : location.pathname + location.search);
     } catch { /* a sandbox may forbid it */ }
   };
+  const clear = () => {
+    filters.text.value = '';
+    for (const name of ['policy', 'namespace', 'kind', 'severity']) filters[name].value = 'all';
+  };
   const recall = () => {
+    clear();
     const query = new URLSearchParams(location.hash.slice(1));
     for (const name of Object.keys(filters)) {
       const value = query.get(name);
@@ -347,8 +352,7 @@
   form.addEventListener('submit', (e) => e.preventDefault());
   form.addEventListener('reset', (e) => {
     e.preventDefault(); // it would come after this event
-    filters.text.value = '';
-    for (const name of ['policy', 'namespace', 'kind', 'severity']) filters[name].value = 'all';
+    clear();
     update();
   });
   more.addEventListener('click', () => extend().querySelector('summary').focus());
