@@ -82,6 +82,9 @@ func (ev *evaluation) mergeable(schemas *apply.Schemas, o resource.Object) error
 // prune drops what the policy added and the kind does not have, as the API server
 // does with what a webhook answers.
 func (ev *evaluation) prune(before, after resource.Object) (resource.Object, error) {
+	if !ev.patched {
+		return after, nil // merging adds no such field
+	}
 	schemas, err := schemasOf(ev.request.in.Facts)
 	if err != nil {
 		return nil, err

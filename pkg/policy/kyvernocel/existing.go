@@ -45,7 +45,12 @@ func (m *targetMutator) React(ctx context.Context, in policy.Input, w policy.Wor
 			return []policy.Result{m.failed(req, err)}, nil
 		}
 		ev.begin(&exemption{}, v.variables)
+		if req.operation == "DELETE" {
+			// Then there is no object yet for the conditions.
+			ev.setObject(resource.Object{})
+		}
 		holds, err := ev.hold(v.conditions)
+		ev.setObject(o)
 		switch {
 		case err != nil && unknowable(err):
 			return []policy.Result{m.failed(req, err)}, nil

@@ -3,12 +3,15 @@ package library
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/ext"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
@@ -309,5 +312,40 @@ func TestUnknown(t *testing.T) {
 		if got, err := evaluate(environment(t, ""), &World{Facts: complete}, expression); err != nil || got != want {
 			t.Errorf("%s where all is known: got %s, %v; want %s", expression, got, err, want)
 		}
+	}
+}
+
+// What x509.decode gives of a certificate and of a request was recorded from
+// Kyverno 1.19.1; it takes RSA keys only.
+func TestX509(t *testing.T) {
+	env := environment(t, "")
+	w := &World{Facts: facts.New()}
+	decode := func(name string) (string, error) {
+		text, err := os.ReadFile("testdata/" + name + ".pem")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return evaluate(env, w, fmt.Sprintf("x509.decode(%q)", text))
+	}
+	for _, name := range []string{"certificate", "request"} {
+		got, err := decode(name)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		recorded, err := os.ReadFile("testdata/" + name + ".json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var a, b any
+		if err := errors.Join(json.Unmarshal(recorded, &a), json.Unmarshal([]byte(got), &b)); err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(a, b); d != "" {
+			t.Errorf("%s (-want +got):\n%s", name, d)
+		}
+	}
+	if _, err := decode("elliptic"); err == nil || !strings.Contains(err.Error(), "the public key is not RSA") {
+		t.Errorf("another key: %v", err)
 	}
 }
