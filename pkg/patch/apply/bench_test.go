@@ -35,3 +35,18 @@ func BenchmarkMerge(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkShown shows a Deployment and hides again what is not written.
+func BenchmarkShown(b *testing.B) {
+	written := object(b, web)
+	b.ReportAllocs()
+	for b.Loop() {
+		out, err := apply.BuiltIn().Shown(kindOf(written), written)
+		if err == nil {
+			_, err = apply.BuiltIn().Hidden(kindOf(written), written, out)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -11,7 +11,7 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
-//go:generate go run -C ../../../tests/differential/admission ./omitted -table ../../../pkg/patch/apply/types.txt -o ../../../pkg/patch/apply/omitted.txt
+//go:generate go run -C ../../../tests/differential/admission ./empties -table ../../../pkg/patch/apply/types.txt -omitted ../../../pkg/patch/apply/omitted.txt -always ../../../pkg/patch/apply/always.txt
 
 // empty lists the fields of types that are as good as absent when they are
 // empty, one type a line: its name, a tab and the fields.

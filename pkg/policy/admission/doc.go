@@ -71,8 +71,10 @@
 // what does not compile, or is no Object or list of JSONPatch, is refused with the
 // words of the API server, and so is any field that it refuses.
 //
-// object is the manifest as it is written: what the API server fills in by default
-// is not there, so that "no such key" may be an error here and not in a cluster.
+// object is the manifest as it is written, with the structs that the API server
+// always has, such as status and the resources of a container, as {}. What it fills
+// in by default is not there, so that "no such key" may be an error here and not in
+// a cluster.
 // Write the field into the manifest, or ask with has() or object.?spec. The
 // authorizer is only known in a cluster, and request.userInfo once a requester is
 // declared.

@@ -31,7 +31,7 @@ func (m *mutator) patch(r *request, kind resource.Kind, object resource.Object, 
 		if err != nil {
 			return nil, fmt.Errorf("error applying patch: %w", err)
 		}
-		return schemas.Stored(kind, object, out)
+		return stored(schemas, kind, object, out)
 	}
 	operations, err := cel.Patch(v)
 	if err != nil {
@@ -49,7 +49,16 @@ func (m *mutator) patch(r *request, kind resource.Kind, object resource.Object, 
 			return nil, err
 		}
 	}
-	return schemas.Stored(kind, object, out)
+	return stored(schemas, kind, object, out)
+}
+
+// stored is what the next mutation sees of the result of one.
+func stored(schemas *apply.Schemas, kind resource.Kind, before, after resource.Object) (resource.Object, error) {
+	after, err := schemas.Stored(kind, before, after)
+	if err != nil {
+		return nil, refusal{err}
+	}
+	return schemas.Shown(kind, after)
 }
 
 // schemasOf returns the schemas of all kinds of a run.

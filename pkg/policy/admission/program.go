@@ -9,6 +9,7 @@ import (
 
 	"github.com/oneloop-dev/oneloop/pkg/expr/cel"
 	"github.com/oneloop-dev/oneloop/pkg/facts"
+	"github.com/oneloop-dev/oneloop/pkg/patch/apply"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/internal/constraints"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
@@ -224,7 +225,7 @@ func hinted(err error) error {
 // invoke evaluates a policy whose constraints hold.
 func (a *admission) invoke(m matched) {
 	p := m.policy
-	object, err := a.as(m.match.Kind, a.show(a.object))
+	object, err := a.see(m.match.Kind, a.object)
 	if err != nil {
 		a.fail(p, m.binding, err)
 		return
@@ -261,7 +262,10 @@ func (a *admission) invoke(m matched) {
 		a.fail(p, m.binding, err)
 		return
 	}
-	after = a.hide(after)
+	if after, err = apply.BuiltIn().Hidden(a.kind, a.object, a.hide(after)); err != nil {
+		a.fail(p, m.binding, refusal{err})
+		return
+	}
 	ignored := ""
 	if len(errs) > 0 {
 		ignored = "; failurePolicy Ignore: " + oneLine(errors.Join(errs...))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/oneloop-dev/oneloop/pkg/expr/cel"
 	"github.com/oneloop-dev/oneloop/pkg/facts"
+	"github.com/oneloop-dev/oneloop/pkg/patch/apply"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/internal/constraints"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
@@ -80,6 +81,16 @@ func (r *request) subject(o resource.Object) *constraints.Subject {
 	}
 }
 
+// see returns o in the version of kind as policies see it: as show does, and with
+// the structs that the API server always has.
+func (r *request) see(kind resource.Kind, o resource.Object) (resource.Object, error) {
+	o, err := r.as(kind, r.show(o))
+	if err != nil || o == nil {
+		return o, err
+	}
+	return apply.BuiltIn().Shown(kind, o)
+}
+
 // show returns o as policies see it: with the namespace that the API server
 // would have filled in.
 func (r *request) show(o resource.Object) resource.Object {
@@ -134,7 +145,7 @@ func (r *request) values(object resource.Object, m matched) cel.Variables {
 	}
 	switch r.operation {
 	case "UPDATE":
-		old, err := r.as(m.match.Kind, r.show(r.old))
+		old, err := r.see(m.match.Kind, r.old)
 		out["oldObject"] = old
 		if err != nil {
 			out["oldObject"] = cel.Unknown(err)

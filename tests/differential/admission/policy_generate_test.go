@@ -527,7 +527,9 @@ func (g *policyGenerator) pointer() string {
 		}
 	}
 	walk("", g.object)
-	found = found[1:] // not the object as such
+	// Not the object as such, nor its type: an object of another type is no
+	// result of a policy.
+	found = slices.DeleteFunc(found, func(path string) bool { return path == "" || path == "/kind" || path == "/apiVersion" })
 	if g.likely(0.3) {
 		return "/metadata/" + g.one("labels", "annotations", "labels/app", "labels/new", "annotations/a", "labels/a~1b")
 	}
@@ -552,6 +554,26 @@ func (g *policyGenerator) jsonPatch() string {
 		return `object.metadata.labels.map(k, JSONPatch{op: "add", path: "/metadata/annotations", value: {k: "x"}})`
 	}
 	return out
+}
+
+// exists reports whether a pointer is of a value that is not null.
+func (g *policyGenerator) exists(pointer string) bool {
+	v := any(g.object)
+	for _, key := range strings.Split(pointer, "/")[1:] {
+		switch holder := v.(type) {
+		case map[string]any:
+			v = holder[strings.NewReplacer("~1", "/", "~0", "~").Replace(key)]
+		case []any:
+			i, err := strconv.Atoi(key)
+			if err != nil || i >= len(holder) {
+				return false
+			}
+			v = holder[i]
+		default:
+			return false
+		}
+	}
+	return v != nil
 }
 
 // removable is a pointer to what is gone once it is removed. The API server has
@@ -602,7 +624,13 @@ func (g *policyGenerator) operation() string {
 	case "move":
 		return `JSONPatch{op: "move", from: ` + strconv.Quote(g.removable()) + `, path: ` + pointer + `}`
 	case "copy":
-		return `JSONPatch{op: "` + op + `", from: ` + strconv.Quote(g.pointer()) + `, path: ` + pointer + `}`
+		// Of a field that is not there it copies a null, which a field that Go
+		// always has turns into {} and the like: only into labels then.
+		from := g.pointer()
+		if !g.exists(from) {
+			pointer = `"/metadata/labels/` + g.one("app", "new") + `"`
+		}
+		return `JSONPatch{op: "copy", from: ` + strconv.Quote(from) + `, path: ` + pointer + `}`
 	default:
 		if g.likely(0.01) {
 			op = "merge"

@@ -121,10 +121,18 @@ func encode(object runtime.Object) (map[string]any, error) {
 	return runtime.DefaultUnstructuredConverter.ToUnstructured(object)
 }
 
+// ErrPanic is wrapped where the API server would have lost the request.
+var ErrPanic = errors.New("the API server panics")
+
 // Admit returns the object that the policies make of that of the request, or the
 // messages with which they deny it. The error is for what a cluster could not be
 // asked.
 func Admit(ctx context.Context, w *World, r *Request) (object map[string]any, denied []string, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%w: %v", ErrPanic, v)
+		}
+	}()
 	typed, err := decode(r.Kind, r.Object)
 	if err != nil {
 		return nil, nil, err

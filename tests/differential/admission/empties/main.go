@@ -1,10 +1,12 @@
-// Command omitted writes which fields of the built-in kinds are as good as
+// Command empties writes which fields of the built-in kinds are as good as
 // absent when they are empty, from the Go types of their API: those with
-// omitempty that are no pointers and no structs.
+// omitempty that are no pointers and no structs. A second list has the fields
+// that are there even when nothing set them: structs.
 package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"log"
@@ -20,21 +22,24 @@ import (
 )
 
 func main() {
-	out := flag.String("o", "", "file to write")
+	omitted := flag.String("omitted", "", "file to write: what is absent when empty")
+	always := flag.String("always", "", "file to write: what is always there")
 	table := flag.String("table", "", "file with the table of schemas")
 	flag.Parse()
 	schemas, err := os.ReadFile(*table)
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := os.WriteFile(*out, generate(string(schemas)), 0o644); err != nil {
-		log.Fatal(err)
+	for file, fields := range map[string]func(reflect.Type) []string{*omitted: omittedFields, *always: alwaysFields} {
+		if err := os.WriteFile(file, generate(string(schemas), fields), 0o644); err != nil {
+			log.Fatal(err)
+		}
 	}
 }
 
 // generate returns a line for each type that has such fields: the name that the
 // table of schemas has for it, a tab and the names of the fields.
-func generate(table string) []byte {
+func generate(table string, of func(reflect.Type) []string) []byte {
 	types := map[reflect.Type]bool{}
 	known := runtime.NewScheme()
 	if err := scheme.AddToScheme(known); err != nil {
@@ -48,7 +53,7 @@ func generate(table string) []byte {
 	}
 	lines := map[string][]string{}
 	for t := range types {
-		if fields := omitted(t); len(fields) > 0 && strings.Contains(table, "\n"+name(t)+"\t") {
+		if fields := of(t); len(fields) > 0 && strings.Contains(table, "\n"+name(t)+"\t") {
 			lines[name(t)] = fields
 		}
 	}
@@ -84,25 +89,42 @@ func name(t reflect.Type) string {
 	return strings.ReplaceAll(path, "/", ".") + "." + t.Name()
 }
 
-// omitted lists the fields of a struct, with those of what it embeds.
-func omitted(t reflect.Type) []string {
+// fieldsOf lists the fields of a struct that are wanted, with those of what it
+// embeds, by their names in JSON.
+func fieldsOf(t reflect.Type, wanted func(t reflect.Type, omitempty, omitzero bool) bool) []string {
 	var out []string
 	for i := range t.NumField() {
 		field := t.Field(i)
 		tag, options, _ := strings.Cut(field.Tag.Get("json"), ",")
 		if field.Anonymous && tag == "" && field.Type.Kind() == reflect.Struct {
-			out = append(out, omitted(field.Type)...)
+			out = append(out, fieldsOf(field.Type, wanted)...)
 			continue
 		}
-		if tag == "" || tag == "-" || !strings.Contains(options, "omitempty") {
-			continue
-		}
-		switch field.Type.Kind() {
-		case reflect.Pointer, reflect.Struct, reflect.Interface:
-		default:
+		all := strings.Split(options, ",")
+		if tag != "" && tag != "-" && wanted(field.Type, slices.Contains(all, "omitempty"), slices.Contains(all, "omitzero")) {
 			out = append(out, tag)
 		}
 	}
 	slices.Sort(out)
 	return out
+}
+
+func omittedFields(t reflect.Type) []string {
+	return fieldsOf(t, func(t reflect.Type, omitempty, _ bool) bool {
+		switch t.Kind() {
+		case reflect.Pointer, reflect.Struct, reflect.Interface:
+			return false
+		}
+		return omitempty
+	})
+}
+
+func alwaysFields(t reflect.Type) []string {
+	return fieldsOf(t, func(t reflect.Type, _, omitzero bool) bool {
+		if t.Kind() != reflect.Struct || omitzero {
+			return false
+		}
+		// Quantities and times are no objects.
+		return !reflect.PointerTo(t).Implements(reflect.TypeFor[json.Marshaler]())
+	})
 }
