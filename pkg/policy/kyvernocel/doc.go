@@ -119,7 +119,9 @@
 // initContainers and ephemeralContainers of Pods and what makes Pods, if
 // matchImageReferences choose them and they have none, as registry/path:tag@digest.
 // Nothing is verified then. The digests come from the lock or from the registry.
-// Autogen copies a policy for Pods; all its texts are rewritten.
+// Autogen copies a policy for Pods; all its texts are rewritten. The Pods in custom
+// workloads that it names are not pinned, as in Kyverno, and to check them is an
+// error.
 //
 // When that is done, images are checked: that they have digests (verifyDigest),
 // that the validations hold, and that some policy has verified a signature of each

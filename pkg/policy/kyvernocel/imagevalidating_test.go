@@ -267,6 +267,19 @@ func TestNotVerified(t *testing.T) {
 	}
 }
 
+// TestCustomWorkloads: Kyverno looks for Pods in them to check, and pins none.
+func TestCustomWorkloads(t *testing.T) {
+	set := compiled(t, imagePolicyText("  autogen: {podControllers: {controllers: [jobsets.v1alpha2.jobset.x-k8s.io]}}\n"))
+	text := "apiVersion: jobset.x-k8s.io/v1alpha2\nkind: JobSet\nmetadata: {name: j}\nspec: {replicatedJobs: [{template: {spec: {containers: [{name: c, image: 'a:1'}]}}}]}"
+	o, results := run(t, set.Admission(), text, images{})
+	if len(results) != 2 || results[0].Outcome != policy.Skipped || !errors.Is(results[1].Err, errors.ErrUnsupported) {
+		t.Errorf("results %+v", results)
+	}
+	if d := cmp.Diff(object(t, text), o); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
 // TestRequiredAcrossPolicies: that an image is verified may be the merit of another
 // policy, wherever it stands.
 func TestRequiredAcrossPolicies(t *testing.T) {

@@ -31,6 +31,9 @@ type verifier struct {
 // Apply implements policy.Program.
 func (p *verifier) Apply(ctx context.Context, in policy.Input) ([]policy.Result, error) {
 	return p.each(ctx, in, func(v *imageVariant, ev *evaluation) []policy.Result {
+		if v.extracted {
+			return []policy.Result{p.failed(ev.request, errExtracted)}
+		}
 		run := &verification{imageVariant: v, ctx: ctx, ev: ev, resolver: in.Digests, verified: map[string]bool{}}
 		reason, err := run.check()
 		if err == nil && reason == "" && p.policy.Spec.Requires() {
@@ -52,6 +55,9 @@ func (p *verifier) Apply(ctx context.Context, in policy.Input) ([]policy.Result,
 	}, func(x *exemption) []policy.Result { return []policy.Result{x.result()} })
 }
 
+// errExtracted is the error of a policy about Pods that custom workloads make.
+var errExtracted = fmt.Errorf("the Pods in custom workloads, which autogen.podControllers.controllers names, can't be checked at render time: %w", errors.ErrUnsupported)
+
 // required returns which image no policy has verified; "": each of them is.
 func (p *verifier) required(ctx context.Context, in policy.Input, run *verification) (string, error) {
 	missing := slices.DeleteFunc(slices.Clone(run.chosen), func(image string) bool { return run.verified[image] })
@@ -66,6 +72,10 @@ func (p *verifier) required(ctx context.Context, in policy.Input, run *verificat
 			continue
 		}
 		_, err := other.each(ctx, in, func(v *imageVariant, ev *evaluation) []policy.Result {
+			if v.extracted {
+				failure = errExtracted
+				return nil
+			}
 			run := &verification{imageVariant: v, ctx: ctx, ev: ev, resolver: in.Digests, verified: map[string]bool{}}
 			if _, err := run.check(); err != nil && failure == nil {
 				failure = err
