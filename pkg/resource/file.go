@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // An Addition is resources that are new to a file: each becomes a document,
@@ -118,9 +119,19 @@ func reread(before string, after []byte, changed []*Resource, added []Addition) 
 		is = is[1:]
 		return err == nil && Equal(a, b)
 	}
+	at := map[int]*Resource{}
+	for _, r := range changed {
+		if r.changed {
+			at[r.start] = r
+		}
+	}
+	behind := map[int][]*Resource{}
+	for _, a := range added {
+		behind[a.Behind.docEnd] = append(behind[a.Behind.docEnd], a.New...)
+	}
 	for i, r := range was {
-		if n := slices.IndexFunc(changed, func(c *Resource) bool { return c.changed && c.start == r.start && c.end == r.end }); n >= 0 {
-			r = changed[n]
+		if c := at[r.start]; c != nil && c.end == r.end {
+			r = c
 		}
 		if !same(r) {
 			return fmt.Errorf("%s: %w", r.id, errRewritten)
@@ -128,14 +139,9 @@ func reread(before string, after []byte, changed []*Resource, added []Addition) 
 		if i+1 < len(was) && was[i+1].docEnd == r.docEnd {
 			continue // in the same document
 		}
-		for _, a := range added {
-			if a.Behind.docEnd != r.docEnd {
-				continue
-			}
-			for _, n := range a.New {
-				if !same(n) {
-					return fmt.Errorf("%s: %w", n.id, errRewritten)
-				}
+		for _, n := range behind[r.docEnd] {
+			if !same(n) {
+				return fmt.Errorf("%s: %w", n.id, errRewritten)
 			}
 		}
 	}
@@ -155,6 +161,8 @@ type edit struct {
 // additions returns the edits that write new documents.
 func additions(text string, added []Addition) ([]edit, error) {
 	var out []edit
+	known := map[int]int{} // by the offset, the edit
+	isJSON := sync.OnceValue(func() bool { return json.Valid([]byte(text)) })
 	for _, a := range added {
 		at := a.Behind.docEnd
 		switch {
@@ -162,7 +170,7 @@ func additions(text string, added []Addition) ([]edit, error) {
 			continue
 		case at == 0 || at > len(text):
 			return nil, fmt.Errorf("%s: %s has no place of its own in the file, so %s can't follow it; write it as a document", a.Behind.origin, a.Behind.id, a.New[0].id)
-		case json.Valid([]byte(text)):
+		case isJSON():
 			return nil, fmt.Errorf("%s: %s can't follow %s: a JSON file holds one document; write the file as YAML", a.Behind.origin, a.New[0].id, a.Behind.id)
 		}
 		var b strings.Builder
@@ -186,7 +194,7 @@ func additions(text string, added []Addition) ([]edit, error) {
 		if open {
 			written = strings.TrimSuffix(written, "\n")
 		}
-		if i := slices.IndexFunc(out, func(e edit) bool { return e.start == at }); i >= 0 {
+		if i, ok := known[at]; ok {
 			if open {
 				out[i].text += "\n"
 				written = strings.TrimPrefix(written, "\n")
@@ -194,6 +202,7 @@ func additions(text string, added []Addition) ([]edit, error) {
 			out[i].text += written
 			continue
 		}
+		known[at] = len(out)
 		out = append(out, edit{at, at, written, a.New[0]})
 	}
 	slices.SortStableFunc(out, func(a, b edit) int { return cmp.Compare(a.start, b.start) })
