@@ -7,10 +7,12 @@
 //
 //	go test -timeout 0 -v -run TestPoliciesEqualKyverno -args -campaign 30m -seed 7
 //	go test -timeout 0 -v -run TestBackgroundEqualsKyverno -args -campaign 10m -seed 7
+//	go test -timeout 0 -v -run TestMutatingPoliciesEqualKyverno -args -campaign 10m -seed 7
 //
 // TestPoliciesEqualKyverno compares mutate rules as admission runs them,
 // TestBackgroundEqualsKyverno mutate rules with targets and generate rules as
-// the background controller does. Not compared are verifyImages rules, which ask
+// the background controller does, TestMutatingPoliciesEqualKyverno policies in CEL
+// as its engine does. Not compared are verifyImages rules, which ask
 // registries, nor apiCall, globalReference and imageRegistry, which ask others.
 package differential
 
