@@ -168,3 +168,28 @@ func TestBelow(t *testing.T) {
 		}
 	}
 }
+
+func TestNames(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"app/web.yaml", "app/notes.txt", "app/.hidden/x.yaml"} {
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte("a: 1\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("web.yaml", "app/also.yaml"); err != nil {
+		t.Skipf("no symbolic links here: %v", err)
+	}
+	names, err := load.Names([]string{"app", "./app/web.yaml"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{filepath.Join("app", "also.yaml")}, names); d != "" {
+		t.Errorf("one file is read once (-want +got):\n%s", d)
+	}
+	if _, err := load.Names([]string{"-"}); err == nil || !strings.Contains(err.Error(), "standard input can't be named here") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -13,7 +13,8 @@
 // With a conformance corpus it then measures 20 of its policies on 4,000
 // resources of all kinds.
 //
-// It measures policies in CEL, with a Kyverno CLI beside it when there is one.
+// It measures policies in CEL, with a Kyverno CLI beside it when there is one, and
+// what proofs cost.
 //
 // Last it measures what image digests cost: from a lock, and from a registry on
 // loopback that takes 20 ms for each answer.
@@ -152,6 +153,9 @@ func bench(oneloop, sizes, corpus, kyverno string, runs int) error {
 		return err
 	}
 	if err := benchCEL(self, oneloop, kyverno, scratch, runs); err != nil {
+		return err
+	}
+	if err := benchProofs(oneloop, scratch, runs); err != nil {
 		return err
 	}
 	if err := benchImages(oneloop, scratch, runs); err != nil {
