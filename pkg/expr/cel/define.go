@@ -116,6 +116,10 @@ func (d *definedValues) eval(name string, p *Program, v Variables) ref.Val {
 	if err != nil {
 		return types.WrapErr(fmt.Errorf("composited variable %q fails to evaluate: %w", name, err))
 	}
+	if err := made(value); err != nil {
+		// Comparing two such values would not end.
+		return types.WrapErr(fmt.Errorf("composited variable %q: %w", name, err))
+	}
 	return value
 }
 

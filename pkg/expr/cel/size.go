@@ -11,58 +11,89 @@ import (
 // text. An object of a cluster has at most 3 MB.
 const maxSize = 4 << 20
 
-var errTooLarge = errors.New("the result is too large: more than 4 MiB of texts and values")
+// maxMade is how many values a variable may hold that expressions made.
+const maxMade = 1 << 19
+
+var errTooLarge = errors.New("the result is too large")
 
 // small returns an error for a result that would be too large where every part of
 // it stands by itself: what costs little to make, such as a list of two that holds
 // another one twice, and so on, may be without bound when it is written down.
 func small(v ref.Val) error {
-	if left(reflect.ValueOf(v), maxSize, false) < 0 {
+	m := &measure{left: maxSize}
+	if m.take(reflect.ValueOf(v), false); m.left < 0 {
 		return errTooLarge
 	}
 	return nil
+}
+
+// made is small for what an expression made itself, without the parts of its
+// variables that it holds.
+func made(v ref.Val) error {
+	m := &measure{left: maxMade, skip: true}
+	if m.take(reflect.ValueOf(v), false); m.left < 0 {
+		return errTooLarge
+	}
+	return nil
+}
+
+// A measure takes the size of values from what is left.
+type measure struct {
+	left int
+	skip bool // JSON values
 }
 
 // parts are the fields in which the values of cel-go and of the API server keep
 // what they are made of.
 var parts = []string{"fields", "value", "baseList", "mutableValues", "prevList", "nextList", "mapAccessor", "Mapper", "Op", "From", "Path", "Val"}
 
-// left returns what is left of a budget after v, which may be less than nothing.
-// joined tells that v is a side of a concatenation.
-func left(v reflect.Value, budget int, joined bool) int {
-	if budget--; budget < 0 {
-		return budget
+// take takes the size of v, until nothing is left. joined tells that v is a side
+// of a concatenation.
+func (m *measure) take(v reflect.Value, joined bool) {
+	if m.left--; m.left < 0 {
+		return
 	}
 	switch v.Kind() {
 	case reflect.Interface, reflect.Pointer:
 		if !v.IsNil() {
-			return left(v.Elem(), budget, joined)
+			m.take(v.Elem(), joined)
 		}
 	case reflect.String:
-		return budget - v.Len()
-	case reflect.Slice, reflect.Array:
-		if v.Type().Elem().Kind() == reflect.Uint8 {
-			return budget - v.Len()
+		if !m.skip {
+			m.left -= v.Len()
 		}
-		for i := 0; i < v.Len() && budget >= 0; i++ {
-			budget = left(v.Index(i), budget, false)
+	case reflect.Slice, reflect.Array:
+		switch of := v.Type().Elem(); {
+		case of.Kind() == reflect.Uint8:
+			m.left -= v.Len()
+		case m.skip && of == anything:
+		default:
+			for i := 0; i < v.Len() && m.left >= 0; i++ {
+				m.take(v.Index(i), false)
+			}
 		}
 	case reflect.Map:
-		for it := v.MapRange(); budget >= 0 && it.Next(); {
-			budget = left(it.Value(), left(it.Key(), budget, false), false)
+		if m.skip && v.Type().Elem() == anything {
+			return
+		}
+		for it := v.MapRange(); m.left >= 0 && it.Next(); {
+			m.take(it.Key(), false)
+			m.take(it.Value(), false)
 		}
 	case reflect.Struct:
-		before, join := budget, v.FieldByName("prevList").IsValid()
+		before, join := m.left, v.FieldByName("prevList").IsValid()
 		for _, name := range parts {
 			if f := v.FieldByName(name); f.IsValid() {
-				budget = left(f, budget, join)
+				m.take(f, join)
 			}
 		}
 		if join && !joined {
 			// Each element of a concatenation is found by walking through it.
-			n := before - budget
-			budget -= n * n / 64
+			n := before - m.left
+			m.left -= n * n / 64
 		}
 	}
-	return budget
 }
+
+// anything is the type of what JSON maps and lists hold.
+var anything = reflect.TypeFor[any]()

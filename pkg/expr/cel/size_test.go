@@ -50,6 +50,7 @@ func TestHugeResults(t *testing.T) {
 		{"concatenations", chain("[1]", func(_ int, before string) string { return before + " + " + before })[:18], "Object{a: variables.v17}", func(v ref.Val) (any, error) { return cel.Object(v) }, "too large"},
 		{"a small concatenation", chain("[1]", func(_ int, before string) string { return before + " + " + before })[:10], "Object{a: variables.v9}", func(v ref.Val) (any, error) { return cel.Object(v) }, ""},
 		{"objects", objects, "Object{a: variables.v2}", func(v ref.Val) (any, error) { return cel.Object(v) }, "too large"},
+		{"comparing lists", chain("[1]", doubled), "variables.v29 == [variables.v28, variables.v28]", cel.JSON, "too large"},
 		{"texts", text, "[" + strings.Repeat("variables.v18, ", 9) + "variables.v18]", cel.JSON, "too large"},
 		{"one text", text, "variables.v18", cel.JSON, ""},
 	} {
