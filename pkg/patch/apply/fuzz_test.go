@@ -67,3 +67,40 @@ func FuzzMerge(f *testing.F) {
 		}
 	})
 }
+
+// FuzzShown shows anything and hides it again: nothing panics, and what comes
+// back is what was written.
+func FuzzShown(f *testing.F) {
+	for _, seed := range []string{
+		`{"apiVersion":"v1","kind":"Pod","status":null,"spec":{"containers":[{"name":"a"},{"name":"a","resources":{}},null,3]}}`,
+		`{"apiVersion":"apps/v1","kind":"Deployment","spec":{"template":{"spec":{}},"strategy":[]}}`,
+		`{"apiVersion":"v1","kind":"Node","status":{"nodeInfo":{},"images":[{}]}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var written map[string]any
+		if utiljson.Unmarshal(text, &written) != nil || written == nil {
+			return
+		}
+		before, _ := json.Marshal(written)
+		k := kindOf(written)
+		shown, err := apply.BuiltIn().Shown(k, written)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hidden, err := apply.BuiltIn().Hidden(k, written, shown)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(written, hidden); diff != "" {
+			t.Fatalf("shown and hidden (-written +got):\n%s", diff)
+		}
+		if _, err := apply.BuiltIn().Stored(k, written, shown); err != nil {
+			t.Fatal(err)
+		}
+		if after, _ := json.Marshal(written); string(after) != string(before) {
+			t.Fatalf("the input was modified:\n%s\n%s", before, after)
+		}
+	})
+}

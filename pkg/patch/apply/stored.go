@@ -116,18 +116,25 @@ func zero(s *schema.Schema, ref schema.TypeRef) any {
 	return nil
 }
 
-// counterpart finds what an element was: the one of its name, or at its place.
+// counterpart finds what an element was: the one at its place if that has its
+// name, else the first of its name, and without a name the one at its place.
 func counterpart(was []any, v any, i int) any {
-	if m, ok := v.(map[string]any); ok && m["name"] != nil {
-		for _, old := range was {
-			if o, ok := old.(map[string]any); ok && o["name"] == m["name"] {
-				return old
-			}
+	m, ok := v.(map[string]any)
+	if !ok || m["name"] == nil {
+		if i < len(was) {
+			return was[i]
 		}
 		return nil
 	}
-	if i < len(was) {
+	named := func(old any) bool {
+		o, ok := old.(map[string]any)
+		return ok && resource.Equal(o["name"], m["name"])
+	}
+	if i < len(was) && named(was[i]) {
 		return was[i]
+	}
+	if j := slices.IndexFunc(was, named); j >= 0 {
+		return was[j]
 	}
 	return nil
 }

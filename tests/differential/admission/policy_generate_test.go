@@ -336,7 +336,7 @@ func (g *policyGenerator) text() string {
 			return "string(" + at + `.map(k, k).filter(k, k != "a").size())`
 		}
 	case 15:
-		return g.one(`object.spec.noSuchField`, `object.noSuch.field`, `oldObject.metadata.name`, `"%d-%s".format([1, "x"])`, `quantity("1Gi").isInteger() ? "y" : "n"`, `url("https://a/b").getHost()`, `"x".matches("[a-z]")  ? "a" : "b"`)
+		return g.one(`object.spec.noSuchField`, `object.noSuch.field`, `oldObject.metadata.name`, `"%d-%s".format([1, "x"])`, `(quantity("1Gi").isInteger() ? "y" : "n")`, `url("https://a/b").getHost()`, `("x".matches("[a-z]") ? "a" : "b")`)
 	case 16:
 		if g.likely(0.05) {
 			return g.one("variables.nothing", "1 + 1", "unknown", `"x".matches("[") ? "a" : "b"`, `"a" +`)
@@ -362,6 +362,9 @@ func (g *policyGenerator) number() string {
 	case 3:
 		return "(" + g.number() + g.one(" + ", " * ", " - ", " % ", " / ") + g.number() + ")"
 	case 4:
+		if g.likely(0.8) {
+			return `int("4")`
+		}
 		return "int(" + g.text() + ")"
 	case 5:
 		return g.one("2147483648", "9007199254740993", "-1", "7")

@@ -311,13 +311,17 @@ func first(messages []string) []string {
 // hint is what oneloop adds to the words of the API server.
 var hint = regexp.MustCompile(` \(there is no ConfigMap [^)]*\)`)
 
+// emptyList is how an empty list is printed: in the API server it is a nil slice.
+var emptyList = strings.NewReplacer("[]interface {}(nil)", "[]interface {}{}")
+
 // joined are the lines of all messages of a denial, each with its policy and
 // binding, sorted. The API server has a message for each mutation that fails.
 func joined(messages []string) string {
 	var out []string
 	for _, m := range messages {
 		head := denial.FindString(m)
-		for line := range strings.Lines(lines(errors.New(hint.ReplaceAllString(strings.TrimPrefix(m, head), "")))) {
+		rest := emptyList.Replace(hint.ReplaceAllString(strings.TrimPrefix(m, head), ""))
+		for line := range strings.Lines(lines(errors.New(rest))) {
 			out = append(out, head+strings.TrimSuffix(line, "\n"))
 		}
 	}
