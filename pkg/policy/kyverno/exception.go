@@ -17,9 +17,9 @@ import (
 
 // exceptionDocument is a PolicyException of kyverno.io v2 or v2beta1.
 type exceptionDocument struct {
-	APIVersion string        `json:"apiVersion"`
-	Kind       string        `json:"kind"`
-	Metadata   spec.Metadata `json:"metadata"`
+	APIVersion string          `json:"apiVersion"`
+	Kind       string          `json:"kind"`
+	Metadata   policy.Metadata `json:"metadata"`
 	Spec       struct {
 		Background  *bool               `json:"background,omitempty"`
 		Match       spec.MatchResources `json:"match"`

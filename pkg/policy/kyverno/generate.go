@@ -14,6 +14,7 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/jsonvalue"
 	"github.com/oneloop-dev/oneloop/pkg/patch/strategic"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
+	"github.com/oneloop-dev/oneloop/pkg/policy/internal/downstream"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/condition"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/match"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/spec"
@@ -310,43 +311,12 @@ func (g *generating) put(ctx context.Context, s *scope, o resource.Object, targe
 	return nil
 }
 
-// label handles the labels of Kyverno's controller, which tell nothing to
-// anybody else: they are left out, or set when the run asks for them. The uid
-// of the trigger is in no manifest.
+// label handles the labels of Kyverno's controller.
 func (g *generating) label(s *scope, meta map[string]any) error {
-	labels, ok := meta["labels"].(map[string]any)
-	if !ok && meta["labels"] != nil {
-		return fmt.Errorf("metadata.labels: expected a map, found %s", jsonvalue.Describe(meta["labels"]))
+	labels := downstream.Trigger(g.world, s.request.in.ID, s.request.namespace)
+	if labels != nil {
+		labels["policy-name"], labels["policy-namespace"] = g.rule.policy.Metadata.Name, g.rule.policy.Metadata.Namespace
+		labels["rule-name"] = g.rule.spec.Name
 	}
-	out := map[string]any{}
-	for k, v := range labels {
-		if _, ok := v.(string); !ok {
-			// Kyverno sees no labels at all then, and writes its own.
-			clear(out)
-			break
-		}
-		if !strings.HasPrefix(k, "generate.kyverno.io/") && k != managedBy {
-			out[k] = v
-		}
-	}
-	if g.world.ControllerLabels() {
-		trigger := s.request.in.ID
-		maps.Copy(out, map[string]any{
-			managedBy:                               "kyverno",
-			"generate.kyverno.io/policy-name":       g.rule.policy.Metadata.Name,
-			"generate.kyverno.io/policy-namespace":  g.rule.policy.Metadata.Namespace,
-			"generate.kyverno.io/rule-name":         g.rule.spec.Name,
-			"generate.kyverno.io/trigger-version":   trigger.Kind.Version,
-			"generate.kyverno.io/trigger-group":     trigger.Kind.Group,
-			"generate.kyverno.io/trigger-kind":      trigger.Kind.Kind,
-			"generate.kyverno.io/trigger-namespace": s.request.namespace,
-		})
-	}
-	if meta["labels"] = out; len(out) == 0 {
-		delete(meta, "labels")
-	}
-	return nil
+	return downstream.Label(meta, labels)
 }
-
-// managedBy is set by Kyverno, whatever the source had.
-const managedBy = "app.kubernetes.io/managed-by"

@@ -13,6 +13,7 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/patch/strategic"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/internal/constraints"
+	"github.com/oneloop-dev/oneloop/pkg/policy/internal/downstream"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel/internal/library"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel/internal/spec"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel/internal/template"
@@ -342,42 +343,15 @@ func (g *generating) put(ctx context.Context, namespace string, o resource.Objec
 	return nil
 }
 
-// label handles the labels of Kyverno's controller, which tell nothing to anybody
-// else: they are left out, or set when the run asks for them. The uid of the
-// trigger is in no manifest.
+// label handles the labels of Kyverno's controller.
 func (g *generating) label(target resource.ID, meta map[string]any) error {
-	labels, ok := meta["labels"].(map[string]any)
-	if !ok && meta["labels"] != nil {
-		return fmt.Errorf("%s: metadata.labels: expected a map, found %s", target, jsonvalue.Describe(meta["labels"]))
+	trigger := g.request.in.ID
+	labels := downstream.Trigger(g.world, trigger, g.request.namespace)
+	if labels != nil {
+		labels["policy-name"], labels["trigger-name"] = g.policy.Metadata.Name, trigger.Name
 	}
-	out := map[string]any{}
-	for k, v := range labels {
-		if _, ok := v.(string); !ok {
-			// Kyverno sees no labels at all then, and writes its own.
-			clear(out)
-			break
-		}
-		if !strings.HasPrefix(k, "generate.kyverno.io/") && k != managedBy {
-			out[k] = v
-		}
-	}
-	if g.world.ControllerLabels() {
-		trigger := g.request.in.ID
-		maps.Copy(out, map[string]any{
-			managedBy:                               "kyverno",
-			"generate.kyverno.io/policy-name":       g.policy.Metadata.Name,
-			"generate.kyverno.io/trigger-name":      trigger.Name,
-			"generate.kyverno.io/trigger-namespace": g.request.namespace,
-			"generate.kyverno.io/trigger-kind":      trigger.Kind.Kind,
-			"generate.kyverno.io/trigger-group":     trigger.Kind.Group,
-			"generate.kyverno.io/trigger-version":   trigger.Kind.Version,
-		})
-	}
-	if meta["labels"] = out; len(out) == 0 {
-		delete(meta, "labels")
+	if err := downstream.Label(meta, labels); err != nil {
+		return fmt.Errorf("%s: %w", target, err)
 	}
 	return nil
 }
-
-// managedBy is set by Kyverno, whatever the source had.
-const managedBy = "app.kubernetes.io/managed-by"

@@ -16,11 +16,11 @@ import (
 
 // A Policy is one ClusterPolicy or Policy document.
 type Policy struct {
-	APIVersion string   `json:"apiVersion"`
-	Kind       string   `json:"kind"`
-	Metadata   Metadata `json:"metadata"`
-	Spec       Spec     `json:"spec"`
-	Status     any      `json:"status,omitempty"`
+	APIVersion string          `json:"apiVersion"`
+	Kind       string          `json:"kind"`
+	Metadata   policy.Metadata `json:"metadata"`
+	Spec       Spec            `json:"spec"`
+	Status     any             `json:"status,omitempty"`
 
 	// Ref names the document in results and errors.
 	Ref policy.Ref `json:"-"`
@@ -52,27 +52,6 @@ func (p *Policy) Error(rule string, path fieldpath.Path, err error) *policy.Erro
 		e.Line = p.Document.Line(path)
 	}
 	return e
-}
-
-// Metadata is the policy's metadata. What only an API server fills in is
-// accepted and not read.
-type Metadata struct {
-	Name        string            `json:"name,omitempty"`
-	Namespace   string            `json:"namespace,omitempty"`
-	Labels      map[string]string `json:"labels,omitempty"`
-	Annotations map[string]string `json:"annotations,omitempty"`
-
-	GenerateName               any `json:"generateName,omitempty"`
-	SelfLink                   any `json:"selfLink,omitempty"`
-	UID                        any `json:"uid,omitempty"`
-	ResourceVersion            any `json:"resourceVersion,omitempty"`
-	Generation                 any `json:"generation,omitempty"`
-	CreationTimestamp          any `json:"creationTimestamp,omitempty"`
-	DeletionTimestamp          any `json:"deletionTimestamp,omitempty"`
-	DeletionGracePeriodSeconds any `json:"deletionGracePeriodSeconds,omitempty"`
-	OwnerReferences            any `json:"ownerReferences,omitempty"`
-	Finalizers                 any `json:"finalizers,omitempty"`
-	ManagedFields              any `json:"managedFields,omitempty"`
 }
 
 // A Spec is the policy's rules and its settings.

@@ -26,10 +26,10 @@ var versions = []string{"v1", "v1beta1", "v1alpha1"}
 
 // A Document is what all kinds have in common.
 type Document struct {
-	APIVersion string   `json:"apiVersion"`
-	Kind       string   `json:"kind"`
-	Metadata   Metadata `json:"metadata"`
-	Status     any      `json:"status,omitempty"`
+	APIVersion string          `json:"apiVersion"`
+	Kind       string          `json:"kind"`
+	Metadata   policy.Metadata `json:"metadata"`
+	Status     any             `json:"status,omitempty"`
 
 	// Ref names the document in results and errors.
 	Ref policy.Ref `json:"-"`
@@ -56,27 +56,6 @@ func (d *Document) Error(path fieldpath.Path, err error) *policy.Error {
 		e.Line = d.Resource.Line(path)
 	}
 	return e
-}
-
-// Metadata is the metadata of a document. What only an API server fills in is
-// accepted and not read.
-type Metadata struct {
-	Name        string            `json:"name,omitempty"`
-	Namespace   string            `json:"namespace,omitempty"`
-	Labels      map[string]string `json:"labels,omitempty"`
-	Annotations map[string]string `json:"annotations,omitempty"`
-
-	GenerateName               any `json:"generateName,omitempty"`
-	SelfLink                   any `json:"selfLink,omitempty"`
-	UID                        any `json:"uid,omitempty"`
-	ResourceVersion            any `json:"resourceVersion,omitempty"`
-	Generation                 any `json:"generation,omitempty"`
-	CreationTimestamp          any `json:"creationTimestamp,omitempty"`
-	DeletionTimestamp          any `json:"deletionTimestamp,omitempty"`
-	DeletionGracePeriodSeconds any `json:"deletionGracePeriodSeconds,omitempty"`
-	OwnerReferences            any `json:"ownerReferences,omitempty"`
-	Finalizers                 any `json:"finalizers,omitempty"`
-	ManagedFields              any `json:"managedFields,omitempty"`
 }
 
 // Read decodes r into a struct of which document is the embedded Document. It
