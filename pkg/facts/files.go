@@ -37,7 +37,8 @@ type Spec struct {
 	// Operation is what the request does; CREATE by default.
 	Operation string `json:"operation,omitempty" enum:"CREATE,UPDATE,DELETE,CONNECT"`
 	// DefaultNamespace is how policies see items that name none; "default".
-	DefaultNamespace  string `json:"defaultNamespace,omitempty"`
+	DefaultNamespace string `json:"defaultNamespace,omitempty"`
+	// KubernetesVersion is taken down and changes nothing yet.
 	KubernetesVersion string `json:"kubernetesVersion,omitempty"`
 	// ResourceFilters are those of Kyverno's ConfigMap, such as
 	// "[*/*,kube-system,*]": kind, namespace and name of what Kyverno never sees.
