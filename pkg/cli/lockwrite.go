@@ -57,7 +57,11 @@ func (l *locking) compare(ctx context.Context) error {
 		fmt.Fprintf(l.err, "%s: %s\n", l.file, f)
 	}
 	if len(findings) == 0 {
-		fmt.Fprintf(l.err, "%s: %s, all as the registries say\n", l.file, plural(len(l.asked), "reference"))
+		how := "all as the registries say"
+		if l.offline {
+			how = "none missing; the registries were not asked"
+		}
+		fmt.Fprintf(l.err, "%s: %s, %s\n", l.file, plural(len(l.asked), "reference"), how)
 		return nil
 	}
 	fmt.Fprintf(l.err, "%s: %s to settle; run oneloop lock, and --update for what moved\n", l.file, plural(len(findings), "reference"))
