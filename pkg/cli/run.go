@@ -73,6 +73,9 @@ func (p plan) apply(ctx context.Context, s *streams, items []*resource.Resource)
 		s.warn((&policy.Error{Policy: n.Policy, Err: errors.New(n.Message)}).Error())
 		entries = append(entries, report.Entry{Policy: n.Policy, Outcome: policy.Noticed, Message: n.Message})
 	}
+	for _, r := range slices.Concat(p.policies, items) {
+		s.warnOfBareTexts(r)
+	}
 	stop := func() {}
 	if p.atHand != nil {
 		stop = p.lookAhead(ctx, s, set, items)
@@ -91,6 +94,15 @@ func (p plan) apply(ctx context.Context, s *streams, items []*resource.Resource)
 	broken, err := p.verify(ctx, s, set, out)
 	out.Entries = append(out.Entries, broken...)
 	return out, err
+}
+
+// warnOfBareTexts says which texts of r kubectl would not take for text.
+func (s *streams) warnOfBareTexts(r *resource.Resource) {
+	for _, path := range r.BareTexts() {
+		word, _ := r.BareWord(path)
+		at := resource.Origin{File: r.Origin().File, Line: r.Line(path)}
+		s.warn(fmt.Sprintf("%s: %s at %s: %s without quotes is text to kustomize, and is taken so; to kubectl it is a boolean, which it refuses here; quote it", at, r.ID(), path, word))
+	}
 }
 
 func (p plan) options(set policy.Set, items []*resource.Resource) pipeline.Options {

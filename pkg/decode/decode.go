@@ -36,7 +36,14 @@ type Fault struct {
 // It goes on after a fault, and returns all of them in path order; what fits
 // is decoded. Fields of type any share memory with value.
 func Strict(value any, into any) []Fault {
-	d := decoder{}
+	return Document(value, into, func(fieldpath.Path) (string, bool) { return "", false })
+}
+
+// Document is Strict for what was read from YAML. Where a boolean stands for a
+// string, bareWord is asked whether it is a word such as y or on: a boolean to
+// some readers of YAML, and here the text that it can only be meant as.
+func Document(value, into any, bareWord func(fieldpath.Path) (string, bool)) []Fault {
+	d := decoder{bareWord: bareWord}
 	v := reflect.ValueOf(into)
 	if v.Kind() != reflect.Pointer || v.IsNil() {
 		panic(fmt.Sprintf("decode.Strict needs a pointer to decode into, got %T", into))
@@ -47,8 +54,9 @@ func Strict(value any, into any) []Fault {
 }
 
 type decoder struct {
-	path   fieldpath.Path // reused
-	faults []Fault
+	path     fieldpath.Path // reused
+	faults   []Fault
+	bareWord func(fieldpath.Path) (string, bool)
 }
 
 func (d *decoder) fault(format string, args ...any) {
@@ -131,6 +139,12 @@ func (d *decoder) decode(value any, v reflect.Value) {
 		if s, ok := value.(string); ok {
 			v.SetString(s)
 			return
+		}
+		if _, ok := value.(bool); ok {
+			if s, ok := d.bareWord(d.path); ok {
+				v.SetString(s)
+				return
+			}
 		}
 		switch value.(type) {
 		case map[string]any, []any:

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/oneloop-dev/oneloop/pkg/decode"
+	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 )
 
 type inner struct {
@@ -191,5 +192,26 @@ func TestStrictWords(t *testing.T) {
 	}
 	if got := decode.Words[part]("mode"); !slices.Equal(got, []string{"On", "Off", "Auto"}) {
 		t.Errorf("Words: %q", got)
+	}
+}
+
+func TestDocument(t *testing.T) {
+	type part struct {
+		Name string `json:"name"`
+		Flag bool   `json:"flag"`
+		List []part `json:"list"`
+	}
+	var into part
+	faults := decode.Document(values(t, `{"name": true, "flag": true, "list": [{"name": false}, {"name": false}]}`), &into,
+		func(p fieldpath.Path) (string, bool) {
+			word, ok := map[string]string{"name": "y", "flag": "on", "list[1].name": "no"}[p.String()]
+			return word, ok
+		})
+	want := part{Name: "y", Flag: true, List: []part{{}, {Name: "no"}}}
+	if d := cmp.Diff(want, into); d != "" {
+		t.Error(d)
+	}
+	if len(faults) != 1 || faults[0].Path.String() != "list[0].name" {
+		t.Errorf("faults %v, want one at list[0].name", faults)
 	}
 }

@@ -46,7 +46,7 @@ func ParseItem(file string, line int, text string) (*Resource, error) {
 
 // takeNode reads the identity from a node.
 func (r *Resource) takeNode(n *yaml.Node) error {
-	v, err := nodeObject(n)
+	v, err := manifestObject(n)
 	if err != nil {
 		return r.fault(err)
 	}

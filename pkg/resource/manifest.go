@@ -37,6 +37,8 @@ type Resource struct {
 	changed   bool
 	// misplaced: a namespace is written that is no text, and so not in id.
 	misplaced bool
+	// bare: BareTexts has something to tell.
+	bare bool
 
 	// firstLine is the line of the file that text starts at, behind what is
 	// glued to it; 0 when it is not known.
@@ -89,8 +91,9 @@ func (r *Resource) LocalConfig() bool {
 
 // Object returns the manifest as plain JSON values, by the rules of
 // sigs.k8s.io/yaml, which kubectl and the API server follow: yes, on and y are
-// true, dates are strings, whole numbers are int64. A key that is there twice
-// is an error. Of the items of a ResourceList, the annotations that function
+// true, dates are strings, whole numbers are int64. Only in metadata, where
+// text alone can stand, yes, on and y are text. A key that is there twice is an
+// error. Of the items of a ResourceList, the annotations that function
 // runners add are left out. Every call returns values of its own.
 func (r *Resource) Object() (Object, error) {
 	o, err := r.object()
@@ -119,7 +122,7 @@ func (r *Resource) object() (Object, error) {
 		if decodeErr != nil {
 			return nil, r.fault(decodeErr)
 		}
-		v, err = nodeObject(n)
+		v, err = manifestObject(n)
 	}
 	if err != nil {
 		return nil, r.fault(err)
@@ -174,15 +177,7 @@ func (r *Resource) scannedLine(t *tree, p fieldpath.Path) int {
 		at = t.nodes[n].start
 	}
 	for _, step := range p {
-		if step.IsIndex() {
-			if t.nodes[n].kind != listNode || step.Index() >= int(t.nodes[n].size) {
-				break
-			}
-			n = t.nodes[n].first
-			for range step.Index() {
-				n = t.nodes[n].next
-			}
-		} else if n = t.child(n, step.Key()); n == 0 {
+		if n = t.below(n, step); n == 0 {
 			break
 		}
 		at = t.nodes[n].start

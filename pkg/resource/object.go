@@ -1,5 +1,7 @@
 package resource
 
+import "github.com/oneloop-dev/oneloop/pkg/fieldpath"
+
 // object returns the JSON value of a node.
 func (t *tree) object(i int32) (any, error) {
 	n := &t.nodes[i]
@@ -63,6 +65,21 @@ func (t *tree) child(n int32, key string) int32 {
 		}
 	}
 	return 0
+}
+
+// below returns what a step leads to, 0 when there is nothing.
+func (t *tree) below(n int32, step fieldpath.Step) int32 {
+	if !step.IsIndex() {
+		return t.child(n, step.Key())
+	}
+	if t.nodes[n].kind != listNode || step.Index() >= int(t.nodes[n].size) {
+		return 0
+	}
+	n = t.nodes[n].first
+	for range step.Index() {
+		n = t.nodes[n].next
+	}
+	return n
 }
 
 // stringAt returns the string at the path of keys, "" when there is none.

@@ -367,7 +367,7 @@ func (t *tree) endLine() string {
 
 // fromNode takes over what the scanner can't read.
 func (r *Resource) fromNode(n *yaml.Node) ([]*Resource, error) {
-	v, err := nodeObject(n)
+	v, err := manifestObject(n)
 	if err != nil {
 		return nil, r.fault(err)
 	}
@@ -397,6 +397,7 @@ func (r *Resource) identify(t *tree, root int32) {
 		return
 	}
 	r.misplaced = r.id.Namespace == "" && t.child(meta, "namespace") != 0
+	r.bare = t.bare
 	all := t.child(meta, "annotations")
 	if all == 0 || t.nodes[all].kind != mapNode {
 		return

@@ -46,8 +46,8 @@ func TestCompleteTellsWhatIsMissing(t *testing.T) {
 		{"kind: A\nmetadata:\n  name: x\n", "in.yaml:1: expected a Kubernetes manifest, but apiVersion is missing"},
 		{"apiVersion: v1\nmetadata:\n  name: x\n", "in.yaml:1: expected a Kubernetes manifest, but kind is missing"},
 		{"apiVersion: v1\nkind: A\n", "in.yaml:1: expected a Kubernetes manifest, but metadata.name is missing"},
-		// y is a boolean in YAML 1.1, which the API server reads.
-		{"apiVersion: v1\nkind: A\nmetadata:\n  name: y\n", "in.yaml:4: expected a Kubernetes manifest, but metadata.name is the boolean true; quote it to make it a string"},
+		{"apiVersion: v1\nkind: A\nmetadata:\n  name: y\n", ""},
+		{"apiVersion: v1\nkind: A\nmetadata:\n  name: true\n", "in.yaml:4: expected a Kubernetes manifest, but metadata.name is the boolean true; quote it to make it a string"},
 		{"apiVersion: v1\nkind: A\nmetadata:\n  name: 12\n", "in.yaml:4: expected a Kubernetes manifest, but metadata.name is the number 12; quote it to make it a string"},
 	} {
 		rs, err := resource.Parse("in.yaml", []byte(tt.text))

@@ -20,6 +20,8 @@ type tree struct {
 	// canonical: the text is, byte for byte, what yaml/v3 writes with an indent
 	// of two and compact lists after it has read the text.
 	canonical bool
+	// bare: there is some bareStyle.
+	bare bool
 }
 
 type nodeKind uint8
@@ -36,6 +38,7 @@ const (
 	absentStyle  nodeStyle = iota // a null that is not written
 	plainStyle                    // one line without quotes
 	plainMulti                    // several lines without quotes
+	bareStyle                     // an unquoted word, where only text can stand
 	singleStyle                   // 'single quotes'
 	doubleStyle                   // "double quotes"
 	literalStyle                  // |
@@ -109,6 +112,7 @@ func (t *tree) scanDocument(text string, item bool) *scanError {
 		}
 		return s.err
 	}
+	t.bareText(t.root(item))
 	return nil
 }
 

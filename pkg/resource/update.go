@@ -114,7 +114,7 @@ func (r *Resource) says(text string, want Object) bool {
 	if err != nil {
 		return false
 	}
-	got, err := nodeObject(n)
+	got, err := manifestObject(n)
 	if err != nil || !Equal(got, want) {
 		return false
 	}

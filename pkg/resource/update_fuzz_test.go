@@ -170,7 +170,7 @@ func (r *Resource) spliceable(text string, before, after Object) bool {
 // checkReferences holds what Update wrote against the other readers of YAML.
 func checkReferences(t *testing.T, text string, want any) {
 	t.Helper()
-	got, err := reference(text)
+	got, err := manifestReference(text)
 	if err != nil {
 		t.Fatalf("sigs.k8s.io/yaml refuses the result: %v\n%s", err, text)
 	}

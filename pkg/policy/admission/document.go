@@ -40,7 +40,7 @@ func (d *document) read(into any) []error {
 	if version := d.ref.ID.Kind.Version; !slices.Contains(versions, version) {
 		errs = append(errs, d.fault(fieldpath.Path{}.Key("apiVersion"), fmt.Errorf("there is no version %s of %s; expected %s/v1", version, d.ref.ID.Kind.Kind, group)))
 	}
-	for _, f := range decode.Strict(map[string]any(o), into) {
+	for _, f := range decode.Document(map[string]any(o), into, d.source.BareWord) {
 		errs = append(errs, d.fault(f.Path, errors.New(f.Message)))
 	}
 	return errs

@@ -74,7 +74,7 @@ func Read(r *resource.Resource, document *Document, into any) []*policy.Error {
 	document.Ref.Severity = r.Annotation("policies.kyverno.io/severity")
 	document.Ref.Category = r.Annotation("policies.kyverno.io/category")
 	var faults []*policy.Error
-	for _, f := range decode.Strict(object, into) {
+	for _, f := range decode.Document(object, into, r.BareWord) {
 		faults = append(faults, document.Error(f.Path, errors.New(f.Message)))
 	}
 	if len(faults) > 0 {
