@@ -18,6 +18,9 @@ import (
 // diffFormats are the forms of the diff, the first by default.
 var diffFormats = []string{"text", "unified", "markdown", "html", "json"}
 
+// colors say when to write colours: auto is on a terminal that wants them.
+var colors = []string{"auto", "always", "never"}
+
 // commentLimit is how many bytes a comment on a pull request may have where it
 // may have the least: GitHub's 65,536 characters.
 const commentLimit = 65000
@@ -59,42 +62,22 @@ nothing changes, nothing is printed. Values of Secrets are not shown.`,
 	f := cmd.Flags()
 	o.inputFlags(f)
 	f.StringVarP(&o.format, "output", "o", diffFormats[0], "form of the diff: "+strings.Join(diffFormats, ", "))
-	f.StringVar(&o.color, "color", "auto", "colours in text and unified: auto (on a terminal, without NO_COLOR), always, never")
+	f.StringVar(&o.color, "color", colors[0], "colours in text and unified: auto (on a terminal, without NO_COLOR), always, never")
 	f.BoolVar(&o.exitCode, "exit-code", false, "exit with 2 when something changes")
 	f.IntVar(&o.maxBytes, "max-size", commentLimit, "bytes that markdown may have; what is left out is counted")
 	return cmd
 }
 
 func runDiff(ctx context.Context, s *streams, o diffOptions, args []string) error {
-	if !slices.Contains(diffFormats, o.format) {
-		return fmt.Errorf("--output %q: expected %s", o.format, strings.Join(diffFormats, ", "))
-	}
-	if o.color != "auto" && o.color != "always" && o.color != "never" {
-		return fmt.Errorf("--color %q: expected auto, always or never", o.color)
+	if err := o.usage(); err != nil {
+		return err
 	}
 	reports, err := parseReports(o.reports)
 	if err != nil {
 		return err
 	}
-	if len(args) == 0 {
-		args = []string{"-"}
-	}
-	if err := readOnce(o.policies, o.facts, o.locks, args); err != nil {
-		return err
-	}
-	manifests := loadAside(args, s.in)
-	p, err := renderPlan(s, o.renderOptions)
+	p, items, err := o.read(s, args)
 	if err != nil {
-		return err
-	}
-	items, err := manifests()
-	if err != nil {
-		return err
-	}
-	if len(items) == 0 && slices.Contains(args, "-") {
-		return errors.New("standard input holds no manifests")
-	}
-	if err := check(items, nil); err != nil {
 		return err
 	}
 	recorder := diff.NewRecorder(len(items), o.format == "json" || o.format == "html")
@@ -103,12 +86,8 @@ func runDiff(ctx context.Context, s *streams, o diffOptions, args []string) erro
 	if err != nil {
 		return err
 	}
-	failure := failures(out.Entries)
-	for _, r := range reports {
-		failure = errors.Join(failure, r.write(out.Entries))
-	}
-	if failure != nil {
-		return failure
+	if err := errors.Join(failures(out.Entries), writeReports(reports, out.Entries)); err != nil {
+		return err
 	}
 	differences, err := recorder.Differences(items, out)
 	if err != nil {
@@ -128,11 +107,8 @@ func runDiff(ctx context.Context, s *streams, o diffOptions, args []string) erro
 	case "json":
 		err = diff.WriteJSON(s.out, differences)
 	}
-	if err != nil {
+	if err != nil || len(differences) == 0 {
 		return err
-	}
-	if len(differences) == 0 {
-		return nil
 	}
 	if f, ok := s.err.(*os.File); ok && interactive(f) {
 		fmt.Fprintln(s.err) // it follows the diff
@@ -140,6 +116,17 @@ func runDiff(ctx context.Context, s *streams, o diffOptions, args []string) erro
 	fmt.Fprintln(s.err, title)
 	if o.exitCode {
 		return &reportedError{ExitChanges}
+	}
+	return nil
+}
+
+// usage returns what is wrong with the flags.
+func (o diffOptions) usage() error {
+	if !slices.Contains(diffFormats, o.format) {
+		return fmt.Errorf("--output %q: expected %s", o.format, strings.Join(diffFormats, ", "))
+	}
+	if !slices.Contains(colors, o.color) {
+		return fmt.Errorf("--color %q: expected auto, always or never", o.color)
 	}
 	return nil
 }

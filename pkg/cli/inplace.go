@@ -46,12 +46,8 @@ func runInPlace(ctx context.Context, s *streams, o renderOptions, args []string)
 	if err != nil {
 		return err
 	}
-	failure := failures(out.Entries)
-	for _, r := range reports {
-		failure = errors.Join(failure, r.write(out.Entries))
-	}
-	if failure != nil {
-		return failure
+	if err := errors.Join(failures(out.Entries), writeReports(reports, out.Entries)); err != nil {
+		return err
 	}
 	all, err := rewrites(sources, out)
 	if err != nil {

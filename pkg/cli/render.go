@@ -113,27 +113,8 @@ func runRender(ctx context.Context, s *streams, o renderOptions, args []string) 
 	if err != nil {
 		return err
 	}
-	if len(args) == 0 {
-		args = []string{"-"}
-	}
-	if err := readOnce(o.policies, o.facts, o.locks, args); err != nil {
-		return err
-	}
-	manifests := loadAside(args, s.in)
-	p, err := renderPlan(s, o)
+	p, items, err := o.read(s, args)
 	if err != nil {
-		return err
-	}
-	items, err := manifests()
-	if err != nil {
-		return err
-	}
-	if len(items) == 0 && slices.Contains(args, "-") {
-		// Most likely the command before the pipe failed. To print nothing and
-		// succeed could make a GitOps controller delete everything.
-		return errors.New("standard input holds no manifests")
-	}
-	if err := check(items, nil); err != nil {
 		return err
 	}
 	p.noChanges, p.lines = len(reports) == 0, wantLines(reports)
@@ -143,10 +124,8 @@ func runRender(ctx context.Context, s *streams, o renderOptions, args []string) 
 		return err
 	}
 	failure := failures(out.Entries)
-	for _, r := range reports {
-		if err := r.write(out.Entries); err != nil {
-			return errors.Join(failure, err)
-		}
+	if err := writeReports(reports, out.Entries); err != nil {
+		return errors.Join(failure, err)
 	}
 	if failure != nil && !o.keepGoing {
 		return failure
@@ -159,6 +138,32 @@ func runRender(ctx context.Context, s *streams, o renderOptions, args []string) 
 		return &reportedError{ExitFailed}
 	}
 	return nil
+}
+
+// read reads the policies with all they need, and beside them the manifests that
+// args name: those on standard input when there is no arg.
+func (o renderOptions) read(s *streams, args []string) (plan, []*resource.Resource, error) {
+	if len(args) == 0 {
+		args = []string{"-"}
+	}
+	if err := readOnce(o.policies, o.facts, o.locks, args); err != nil {
+		return plan{}, nil, err
+	}
+	manifests := loadAside(args, s.in)
+	p, err := renderPlan(s, o)
+	if err != nil {
+		return plan{}, nil, err
+	}
+	items, err := manifests()
+	if err != nil {
+		return plan{}, nil, err
+	}
+	if len(items) == 0 && slices.Contains(args, "-") {
+		// Most likely the command before the pipe failed. To print nothing and
+		// succeed could make a GitOps controller delete everything.
+		return plan{}, nil, errors.New("standard input holds no manifests")
+	}
+	return p, items, check(items, nil)
 }
 
 // loadAside begins to read manifests, and returns what waits for them.
@@ -337,6 +342,11 @@ func wantLines(reports []reportFile) bool {
 	return slices.ContainsFunc(reports, func(r reportFile) bool { return r.format.Lines })
 }
 
-func (r reportFile) write(entries []report.Entry) error {
-	return replaceFile(r.path, func(w io.Writer) error { return r.format.Write(w, entries) })
+// writeReports writes them all, those behind a failing one, too.
+func writeReports(reports []reportFile, entries []report.Entry) error {
+	var errs []error
+	for _, r := range reports {
+		errs = append(errs, replaceFile(r.path, func(w io.Writer) error { return r.format.Write(w, entries) }))
+	}
+	return errors.Join(errs...)
 }
