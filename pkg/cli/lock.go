@@ -84,24 +84,8 @@ func runLock(ctx context.Context, s *streams, o lockOptions, args []string) erro
 	if o.check && (len(o.update) > 0 || o.prune) {
 		return errors.New("--check writes nothing: drop --update and --prune, or --check")
 	}
-	if len(args) == 0 {
-		args = []string{"-"}
-	}
-	if err := readOnce(o.policies, o.facts, args); err != nil {
-		return err
-	}
-	p, err := renderPlan(s, o.renderOptions)
+	p, items, err := o.read(s, args)
 	if err != nil {
-		return err
-	}
-	items, err := load.Files(args, s.in)
-	if err != nil {
-		return err
-	}
-	if len(items) == 0 && slices.Contains(args, "-") {
-		return errors.New("standard input holds no manifests")
-	}
-	if err := check(items, nil); err != nil {
 		return err
 	}
 	l := &locking{lockOptions: o, streams: s, plan: p, items: items}
