@@ -53,7 +53,7 @@ func TestFlagsOfTheDocs(t *testing.T) {
 		slices.Sort(out)
 		return slices.Compact(out)
 	}
-	for _, command := range []string{"render", "diff", "lock", "compare", "test", "vet", "explain"} {
+	for _, command := range []string{"render", "diff", "lock", "compare", "test", "vet", "explain", "push"} {
 		var help bytes.Buffer
 		if code := cli.Main([]string{command, "--help"}, strings.NewReader(""), &help, &help); code != 0 {
 			t.Fatal(help.String())

@@ -87,12 +87,12 @@ func (d digestSource) resolver(locks []*resource.Resource, lockHint, networkHint
 }
 
 // registry asks the registries, and nobody who is not allowed.
-func (d digestSource) registry() (*registry.Registry, error) {
+func (d digestSource) registry(more ...registry.Option) (*registry.Registry, error) {
 	roots, err := d.authorities()
 	if err != nil {
 		return nil, err
 	}
-	return registry.New(
+	return registry.New(append([]registry.Option{
 		registry.WithAllow(d.allow...),
 		registry.WithReferenced(d.referenced...),
 		registry.WithRootCAs(roots),
@@ -100,7 +100,7 @@ func (d digestSource) registry() (*registry.Registry, error) {
 		registry.WithMirrors(d.mirrors),
 		registry.WithInsecure(d.insecure...),
 		registry.WithPlatform(d.platform),
-	), nil
+	}, more...)...), nil
 }
 
 // authorities are those of the system and those that the user adds; nil when
@@ -125,13 +125,18 @@ func (d digestSource) authorities() (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// flags are those of all commands that may ask registries.
+// connectionFlags are those of all commands that may speak to registries.
+func (d *digestSource) connectionFlags(f *pflag.FlagSet) {
+	f.StringArrayVar(&d.insecure, "insecure-registry", nil, "registry to speak to over plain HTTP (repeatable)")
+	f.StringArrayVar(&d.caFiles, "registry-ca", nil, "file with certificates of authorities to trust besides those of the system (repeatable)")
+}
+
+// flags are those of all commands that may ask registries for digests.
 func (d *digestSource) flags(f *pflag.FlagSet) {
 	f.BoolVar(&d.pinAll, "pin-all", false, "pin every image, also those that no policy asks for")
 	f.StringArrayVar(&d.allow, "allow-host", nil, "host that may be asked for digests (repeatable)")
-	f.StringArrayVar(&d.insecure, "insecure-registry", nil, "registry to ask over plain HTTP (repeatable)")
 	f.StringToStringVar(&d.mirrors, "mirror", nil, "ask another host for a registry, as REGISTRY=HOST (repeatable)")
-	f.StringArrayVar(&d.caFiles, "registry-ca", nil, "file with certificates of authorities to trust besides those of the system (repeatable)")
+	d.connectionFlags(f)
 	f.StringVar(&d.cacheDir, "cache-dir", "", "keep manifests in this folder, by digest, and ask for none twice")
 	f.StringVar(&d.platform, "platform", "", "resolve to the digest of one platform, such as linux/amd64, not of the index")
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 
@@ -159,11 +160,16 @@ func isKustomization(r *resource.Resource) bool {
 	if r.ID().Name != "" {
 		return false
 	}
-	switch filepath.Base(r.Origin().File) {
-	case "kustomization.yaml", "kustomization.yml", "Kustomization":
-		return true
-	}
-	return r.ID().Kind.Group == "kustomize.config.k8s.io"
+	return isKustomizationFile(filepath.ToSlash(r.Origin().File)) || r.ID().Kind.Group == "kustomize.config.k8s.io"
+}
+
+// kustomizationFiles are the names that kustomize looks for in a folder.
+var kustomizationFiles = []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
+
+// isKustomizationFile reports whether a file, whose path has slashes, is one of
+// them.
+func isKustomizationFile(name string) bool {
+	return slices.Contains(kustomizationFiles, path.Base(name))
 }
 
 // check refuses what is no manifest, and manifests of one identity.

@@ -121,6 +121,9 @@ func Read(name string) (Source, error) {
 	return readSource(f, name)
 }
 
+// Stdin reads standard input like a file; its name is "-".
+func Stdin(in io.Reader) (Source, error) { return readSource(in, "-") }
+
 func readSource(in io.Reader, name string) (Source, error) {
 	// One byte over the limit is enough for Parse to refuse it.
 	data, err := io.ReadAll(io.LimitReader(in, resource.MaxInput+1))

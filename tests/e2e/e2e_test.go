@@ -6,9 +6,13 @@
 package e2e
 
 import (
+	"archive/tar"
+	"bytes"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +21,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -80,6 +85,7 @@ func TestScript(t *testing.T) {
 			"faulty":       startFaulty,
 			"expand":       expand,
 			"movetag":      moveTag,
+			"fetch":        fetchArtifact,
 			"newkey":       newKeys,
 			"sign":         sign,
 		},
@@ -137,6 +143,64 @@ func moveTag(ts *testscript.TestScript, neg bool, args []string) {
 	from, err := remote.Get(must(name.ParseReference(args[1])))
 	ts.Check(err)
 	ts.Check(remote.Tag(tag, from))
+}
+
+// fetch REFERENCE DIR writes the manifest of an artifact, as JSON, and the files
+// of its layer.
+func fetchArtifact(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: fetch REFERENCE DIR")
+	}
+	files, err := artifactFiles(args[0])
+	ts.Check(err)
+	for file, data := range files {
+		file = filepath.Join(ts.MkAbs(args[1]), file)
+		ts.Check(os.MkdirAll(filepath.Dir(file), 0o755))
+		ts.Check(os.WriteFile(file, data, 0o644))
+	}
+}
+
+// artifactFiles reads an artifact: its manifest, as manifest.json, and the files
+// of its layer.
+func artifactFiles(ref string) (map[string][]byte, error) {
+	r, err := name.ParseReference(ref)
+	if err != nil {
+		return nil, err
+	}
+	// The registry may want to be logged in to.
+	img, err := remote.Image(r, remote.WithAuth(&authn.Basic{Username: "me", Password: "s3cret"}))
+	if err != nil {
+		return nil, err
+	}
+	raw, err := img.RawManifest()
+	if err != nil {
+		return nil, err
+	}
+	var manifest bytes.Buffer
+	if err := json.Indent(&manifest, raw, "", "  "); err != nil {
+		return nil, err
+	}
+	layers, err := img.Layers()
+	if err != nil {
+		return nil, err
+	}
+	archive, err := layers[0].Uncompressed()
+	if err != nil {
+		return nil, err
+	}
+	files := map[string][]byte{"manifest.json": append(manifest.Bytes(), '\n')}
+	for r := tar.NewReader(archive); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return files, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if files[h.Name], err = io.ReadAll(r); err != nil {
+			return nil, err
+		}
+	}
 }
 
 func must[T any](v T, err error) T {

@@ -171,7 +171,8 @@ type askedRegistry struct{}
 
 // checkCredentials lets a password or a refresh token go to the registry that
 // it belongs to, and to a token service on another host when that host is
-// allowed by its very name: neither a pattern nor a redirect is enough. The
+// allowed by its very name: neither a pattern nor a redirect is enough. The same
+// holds for what is pushed. The
 // tokens that a token service gives out are go-containerregistry's to guard;
 // they are good for one repository, for minutes.
 func (g *guard) checkCredentials(req *http.Request) error {
@@ -183,10 +184,14 @@ func (g *guard) checkCredentials(req *http.Request) error {
 	if own != "" && canonicalHost(req.URL.Host) == canonicalHost(own) {
 		return nil
 	}
-	if from := redirectedFrom(req); from != "" {
+	upload := req.Method == http.MethodPatch || req.Method == http.MethodPut
+	if from := redirectedFrom(req); from != "" && !upload {
 		return refuse("%s redirects a log-in to %s: credentials are not sent on", from, req.URL.Host)
 	}
 	if e, ok := g.allowed(req.URL); !ok || e.pattern() {
+		if upload {
+			return refuse("%s wants what is pushed to go to %s: it goes to another host only when network.allow (--allow-host) has its very name", own, req.URL.Host)
+		}
 		return refuse("%s wants to be logged in to at %s: credentials go to another host only when network.allow (--allow-host) has its very name", own, req.URL.Host)
 	}
 	return nil

@@ -1,5 +1,6 @@
-// Package registry resolves image tags by asking registries, through
-// go-containerregistry.
+// Package registry speaks to registries, through go-containerregistry: it
+// resolves image tags, reads what images say and who signed them, and pushes
+// artifacts.
 //
 // It reaches only hosts it was allowed to reach (WithAllow), checks the
 // address of every connection, sends credentials to nobody but the registry
@@ -33,9 +34,10 @@ import (
 // registry a reference names, or its mirror. It serves many goroutines; wrap
 // it in digest.Memo so that each reference is asked once.
 type Registry struct {
-	o      options
-	puller func() (*remote.Puller, error)
-	remote []remote.Option // of the puller, once there is one
+	o       options
+	options func() ([]remote.Option, error)
+	puller  func() (*remote.Puller, error)
+	pusher  func() (*remote.Pusher, error)
 	// denied has the errors of repositories that may not be read, by name: to log
 	// in again for each of their tags could lock an account.
 	denied sync.Map
@@ -122,7 +124,7 @@ func WithCache(dir string) Option {
 	return func(o *options) { o.cache = cache(dir) }
 }
 
-// WithTimeout bounds one Resolve or Inspect, with all its requests and
+// WithTimeout bounds one Resolve, Inspect or Push, with all its requests and
 // repetitions. The default is two minutes.
 func WithTimeout(d time.Duration) Option {
 	return func(o *options) { o.timeout = d }
@@ -147,20 +149,33 @@ func New(opts ...Option) *Registry {
 		opt(&o)
 	}
 	r := &Registry{o: o}
-	r.puller = sync.OnceValues(func() (*remote.Puller, error) {
+	r.options = sync.OnceValues(func() ([]remote.Option, error) {
 		guard, err := newGuard(o.allow, o.named, o.insecure)
 		if err != nil {
 			return nil, err
 		}
-		r.remote = []remote.Option{
+		return []remote.Option{
 			remote.WithAuthFromKeychain(o.keychain),
 			remote.WithTransport(newTransport(guard, o)),
 			remote.WithUserAgent("oneloop"),
 			// The transport repeats requests itself.
 			remote.WithRetryStatusCodes(),
 			remote.WithRetryPredicate(func(error) bool { return false }),
+		}, nil
+	})
+	r.puller = sync.OnceValues(func() (*remote.Puller, error) {
+		opts, err := r.options()
+		if err != nil {
+			return nil, err
 		}
-		return remote.NewPuller(r.remote...)
+		return remote.NewPuller(opts...)
+	})
+	r.pusher = sync.OnceValues(func() (*remote.Pusher, error) {
+		opts, err := r.options()
+		if err != nil {
+			return nil, err
+		}
+		return remote.NewPusher(opts...)
 	})
 	return r
 }
@@ -304,23 +319,15 @@ func (r *Registry) at(ref name.Reference) (name.Reference, error) {
 		if path != "" {
 			path += "/"
 		}
-		host = mirror
 		repo, err = name.NewRepository(mirror + "/" + path + repo.RepositoryStr())
 		if err != nil {
 			return nil, fmt.Errorf("mirror %q of %s: expected host or host/path: %w", to, from, err)
 		}
 		break
 	}
-	// The name decides whether plain HTTP is tried at all.
-	for _, insecure := range r.o.insecure {
-		if hostMatches(insecure, host) {
-			registry, err := name.NewRegistry(repo.RegistryStr(), name.Insecure)
-			if err != nil {
-				return nil, err
-			}
-			repo.Registry = registry
-			break
-		}
+	repo, err := r.scheme(repo)
+	if err != nil {
+		return nil, err
 	}
 	switch ref := ref.(type) {
 	case name.Tag:
@@ -329,6 +336,20 @@ func (r *Registry) at(ref name.Reference) (name.Reference, error) {
 		return repo.Digest(ref.DigestStr()), nil
 	}
 	return nil, fmt.Errorf("%T: expected a tag or a digest", ref)
+}
+
+// scheme returns repo with the name that decides whether plain HTTP is tried at
+// all.
+func (r *Registry) scheme(repo name.Repository) (name.Repository, error) {
+	if !matchesAny(r.o.insecure, repo.RegistryStr()) {
+		return repo, nil
+	}
+	registry, err := name.NewRegistry(repo.RegistryStr(), name.Insecure)
+	if err != nil {
+		return repo, err
+	}
+	repo.Registry = registry
+	return repo, nil
 }
 
 // final reports whether asking once more, in another way, is pointless.
@@ -353,12 +374,9 @@ func final(ctx context.Context, err error) bool {
 
 // explain says which reference could not be resolved, why, and what to do.
 func explain(ref name.Reference, err error) error {
-	var hint string
+	hint := hintFor(err)
 	var t *transport.Error
-	var cert *tls.CertificateVerificationError
 	switch {
-	case errors.As(err, &cert):
-		hint = " (trust its authority with network.ca or --registry-ca)"
 	case !errors.As(err, &t):
 	case t.StatusCode == http.StatusUnauthorized, t.StatusCode == http.StatusForbidden:
 		hint = fmt.Sprintf(" (log in with `docker login %s`, or check that the image exists)", ref.Context().RegistryStr())
@@ -368,6 +386,15 @@ func explain(ref name.Reference, err error) error {
 		return fmt.Errorf("ask the registry for %s: no such image: %w", digest.Reference(ref), oneLine{err})
 	}
 	return fmt.Errorf("ask the registry for %s: %w%s", digest.Reference(ref), oneLine{err}, hint)
+}
+
+// hintFor says what to do about a connection that was not made.
+func hintFor(err error) string {
+	var cert *tls.CertificateVerificationError
+	if errors.As(err, &cert) {
+		return " (trust its authority with network.ca or --registry-ca)"
+	}
+	return ""
 }
 
 // oneLine is an error in whose text a server had its say: it moves no cursor and

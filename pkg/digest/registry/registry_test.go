@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
@@ -394,11 +395,12 @@ func TestRedirectingMirror(t *testing.T) {
 	wantError(t, newRegistry(mirror), "nginx:1.27", "index.docker.io may not be reached")
 }
 
-// faults answers manifest requests of one method with what it is told, a
-// number of times.
+// faults answers requests of one method, for manifests or for what path says,
+// with what it is told, a number of times.
 type faults struct {
 	mu     sync.Mutex
 	method string
+	path   string // /manifests/ when empty
 	left   int
 	answer http.HandlerFunc
 }
@@ -406,7 +408,7 @@ type faults struct {
 func (f *faults) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
-		hit := f.left != 0 && strings.Contains(r.URL.Path, "/manifests/") && (f.method == "" || f.method == r.Method)
+		hit := f.left != 0 && strings.Contains(r.URL.Path, cmp.Or(f.path, "/manifests/")) && (f.method == "" || f.method == r.Method)
 		if hit {
 			f.left--
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -157,7 +158,11 @@ func (r *Registry) referrers(ctx context.Context, puller *remote.Puller, image n
 		return nil, fmt.Errorf("%s: expected a digest", ref.Name())
 	}
 	asking := context.WithValue(ctx, askedRegistry{}, at.Context().RegistryStr())
-	index, err := remote.Referrers(at, append(r.remote, remote.WithContext(asking), remote.WithFilter("artifactType", artifactType))...)
+	opts, err := r.options()
+	if err != nil {
+		return nil, err
+	}
+	index, err := remote.Referrers(at, append(slices.Clone(opts), remote.WithContext(asking), remote.WithFilter("artifactType", artifactType))...)
 	if notFound(err) {
 		return nil, nil
 	}
