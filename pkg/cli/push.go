@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"os"
 	"path"
 	"path/filepath"
@@ -55,16 +54,18 @@ alone. What is printed is the reference with the digest, for cosign and others.
 
 All files of a folder go in but hidden ones, of which .sourceignore does: Flux
 heeds it. No manifests at all are an error, as Flux would delete what it applied.
+That a command before a pipe died halfway can't be seen: in CI, push a file.
 
 Credentials are those of docker and podman, with their credential helpers.`,
-		Example: `  # What CI renders, with where it comes from
-  kustomize build overlays/prod | oneloop render -p policies/ - |
-    oneloop push oci://ghcr.io/team/shop:$(git rev-parse --short HEAD) --tag latest -f - \
-      --source "$(git remote get-url origin)" \
-      --revision "$(git branch --show-current)@sha1:$(git rev-parse HEAD)"
+		Example: `  # What CI rendered, with where it comes from
+  oneloop push oci://ghcr.io/team/shop:$(git rev-parse --short HEAD) --tag latest -f rendered/ \
+    --source "$(git remote get-url origin)" --revision "main@sha1:$(git rev-parse HEAD)"
 
-  # A folder
-  oneloop push oci://ghcr.io/team/shop:v1.4.2 -f rendered/`,
+  # A stream
+  oneloop render -p policies/ manifests/ | oneloop push oci://ghcr.io/team/shop:v1.4.2 -f -
+
+  # Signed
+  cosign sign "$(oneloop push oci://ghcr.io/team/shop:v1.4.2 -f rendered/)"`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, name := range []string{"source", "revision"} {
@@ -226,17 +227,21 @@ func (o pushOptions) annotate(s *streams) (map[string]string, error) {
 }
 
 // withoutPassword drops the user from a URL that has a password, or a token in
-// place of the user.
+// place of the user. Passwords need not be well-formed.
 func withoutPassword(source string) (string, bool) {
-	u, err := url.Parse(source)
-	if err != nil || u.User == nil {
+	scheme, rest, ok := strings.Cut(source, "://")
+	authority := rest
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		authority = rest[:i]
+	}
+	at := strings.LastIndexByte(authority, '@')
+	if !ok || at < 0 {
 		return source, false
 	}
-	if _, has := u.User.Password(); !has && u.Scheme != "http" && u.Scheme != "https" {
+	if !strings.Contains(authority[:at], ":") && !strings.HasPrefix(strings.ToLower(scheme), "http") {
 		return source, false // ssh://git@...
 	}
-	u.User = nil
-	return u.String(), true
+	return scheme + "://" + rest[at+1:], true
 }
 
 // A content is what goes into an artifact.

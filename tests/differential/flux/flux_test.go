@@ -4,17 +4,21 @@ package flux
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log"
+	"math/rand/v2"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -22,7 +26,7 @@ import (
 	"github.com/fluxcd/pkg/kustomize"
 	"github.com/fluxcd/pkg/oci"
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -130,7 +134,7 @@ func wantBuild(t *testing.T, want map[string]any, dir string, spec map[string]an
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(want, objects(t, string(text))); d != "" {
+	if d := gocmp.Diff(want, objects(t, string(text))); d != "" {
 		t.Errorf("(-want +what Flux applies)\n%s", d)
 	}
 }
@@ -195,6 +199,9 @@ func TestPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := func() (stdout, stderr string, err error) {
+		if err := os.RemoveAll(filepath.Join(dir, "rendered")); err != nil { // CI begins with a fresh clone
+			t.Fatal(err)
+		}
 		cmd := exec.Command("bash", "-c", strings.ReplaceAll(job[1], "oci://registry.example.com/", "oci://"+host+"/"))
 		cmd.Dir = dir
 		cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
@@ -211,13 +218,13 @@ func TestPage(t *testing.T) {
 	url := strings.Replace(strings.TrimPrefix(repository.Spec.URL, sourcev1.OCIRepositoryPrefix), "registry.example.com", host, 1)
 	fetched, meta := pull(t, url+":"+repository.Spec.Reference.Tag)
 	want := oci.Metadata{Created: "1970-01-01T00:00:00Z", Source: "https://git.example.com/apps.git", Revision: "main@sha1:" + commit, Digest: printed, URL: meta.URL, Annotations: meta.Annotations}
-	if d := cmp.Diff(want, *meta); d != "" || len(meta.Annotations) != 3 {
+	if d := gocmp.Diff(want, *meta); d != "" || len(meta.Annotations) != 3 {
 		t.Errorf("metadata (-want +got)\n%s%v", d, meta.Annotations)
 	}
 	if _, byCommit := pull(t, url+":"+commit[:12]); byCommit.Digest != printed {
 		t.Errorf("the commit's tag is %s, want %s", byCommit.Digest, printed)
 	}
-	if d := cmp.Diff(read(t, example+"/after.yaml"), read(t, filepath.Join(fetched, "manifests.yaml"))); d != "" {
+	if d := gocmp.Diff(read(t, example+"/after.yaml"), read(t, filepath.Join(fetched, "apps.yaml"))); d != "" {
 		t.Errorf("(-after.yaml +artifact)\n%s", d)
 	}
 	spec, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&kustomization.Spec)
@@ -337,7 +344,7 @@ func TestAsFluxPushes(t *testing.T) {
 			i.Manifest.Config.Size, i.Manifest.Config.Digest = 0, v1.Hash{}
 			i.Config.RootFS.DiffIDs = nil // Flux's has none
 		}
-		if d := cmp.Diff(want, got); d != "" {
+		if d := gocmp.Diff(want, got); d != "" {
 			t.Errorf("%s (-flux +oneloop)\n%s", what, d)
 		}
 	}
@@ -379,7 +386,7 @@ func TestLayouts(t *testing.T) {
 	marked := []string{"Deployment/exporter", "Deployment/podinfo", "Service/podinfo"}
 	all := append([]string{"ClusterPolicy/pin-images", "ClusterPolicy/restricted", "ImageLock/images", "Namespace/monitoring", "Namespace/podinfo"}, marked...)
 	slices.Sort(all)
-	if d := cmp.Diff(all, names(copyOf(t, dir))); d != "" {
+	if d := gocmp.Diff(all, names(copyOf(t, dir))); d != "" {
 		t.Errorf("not marked (-want +got)\n%s", d)
 	}
 	annotated := regexp.MustCompile(`(?m)^metadata:$`)
@@ -390,7 +397,7 @@ func TestLayouts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if d := cmp.Diff(marked, names(copyOf(t, dir))); d != "" {
+	if d := gocmp.Diff(marked, names(copyOf(t, dir))); d != "" {
 		t.Errorf("marked (-want +got)\n%s", d)
 	}
 	// For oneloop they are what they were.
@@ -398,7 +405,7 @@ func TestLayouts(t *testing.T) {
 	t.Chdir(dir)
 	var out, errs bytes.Buffer
 	cli.Main(strings.Fields("render -p policies --facts namespaces.yaml --lock images.lock.yaml apps"), nil, &out, &errs)
-	if d := cmp.Diff(after, out.String()); d != "" {
+	if d := gocmp.Diff(after, out.String()); d != "" {
 		t.Errorf("%s(-after.yaml +rendered)\n%s", errs.String(), d)
 	}
 }
@@ -443,5 +450,75 @@ spec:
 	errs.Reset()
 	if code := cli.Main([]string{"render", "--pin-all", "-"}, strings.NewReader(pod), io.Discard, &errs); code == 0 || !strings.Contains(errs.String(), `image reference "${REGISTRY}/web:1"`) {
 		t.Errorf("exit code %d: %s", code, errs.String())
+	}
+}
+
+// TestRandomFolders: what Flux unpacks is what was in the folder, whatever names
+// and contents there are. FOLDERS says how many, SEED which.
+func TestRandomFolders(t *testing.T) {
+	number := func(name string, otherwise int) int {
+		n, err := strconv.Atoi(cmp.Or(os.Getenv(name), fmt.Sprint(otherwise)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	host, seed := serve(t), number("SEED", 1)
+	for n := range number("FOLDERS", 200) {
+		random := rand.New(rand.NewPCG(uint64(seed), uint64(n)))
+		dir, want := t.TempDir(), map[string]string{"app.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"}
+		words := []string{"a", "b.yaml", "..c", "d..", "e f", "ü", "世", "-g", "%h", "i\tj", "k\nl", "$m", strings.Repeat("n", 120), "o'\"", "~p", "PaxHeaders.0"}
+		for range random.IntN(20) {
+			name := words[random.IntN(len(words))]
+			for range random.IntN(4) {
+				name += "/" + words[random.IntN(len(words))]
+			}
+			data := make([]byte, random.IntN(3)*random.IntN(1000))
+			for i := range data {
+				data[i] = byte(random.Uint32())
+			}
+			want[name] = string(data)
+		}
+		for name, data := range want {
+			file := filepath.Join(dir, filepath.FromSlash(name))
+			// One name may be a folder of another.
+			if os.MkdirAll(filepath.Dir(file), 0o755) != nil || os.WriteFile(file, []byte(data), os.FileMode(0o400|random.Uint32()&0o377)) != nil {
+				delete(want, name)
+			}
+		}
+		refused := ""
+		for name := range want {
+			if strings.HasPrefix(name, ".") || strings.Contains(name, "/.") {
+				delete(want, name) // hidden
+				continue
+			}
+			if strings.Contains(name, "../") { // as in d../a: Flux would refuse it all
+				refused = name
+			}
+		}
+		var out, errs bytes.Buffer
+		code := cli.Main([]string{"push", fmt.Sprintf("oci://%s/apps:v%d", host, n), "-f", dir}, nil, &out, &errs)
+		if refused != "" {
+			if code == 0 || !strings.Contains(errs.String(), "file name") {
+				t.Fatalf("folder %d: exit code %d with %q: %s", n, code, refused, errs.String())
+			}
+			continue
+		}
+		if code != 0 {
+			t.Fatalf("folder %d: exit code %d: %s", n, code, errs.String())
+		}
+		fetched, _ := pull(t, fmt.Sprintf("%s/apps:v%d", host, n))
+		got := map[string]string{}
+		err := filepath.WalkDir(fetched, func(file string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			name, err := filepath.Rel(fetched, file)
+			got[filepath.ToSlash(name)] = read(t, file)
+			return err
+		})
+		if d := gocmp.Diff(want, got); d != "" || err != nil {
+			t.Fatalf("folder %d: %v (-folder +what Flux unpacks)\n%s", n, err, d)
+		}
 	}
 }
