@@ -339,6 +339,11 @@ func entryResults(entries []report.Entry, which string) []krm.Result {
 		if e.Resource.Kind.Kind != "" {
 			refer(&base, e.Resource, e.Origin)
 		}
+		if e.Ignored != nil && which != "None" {
+			warning := base
+			warning.Severity, warning.Message = "warning", e.Ignored.Error()
+			out = append(out, warning)
+		}
 		switch {
 		case e.Err != nil:
 			base.Severity, base.Message = "error", e.Err.Error()

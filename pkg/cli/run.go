@@ -88,6 +88,7 @@ func (p plan) apply(ctx context.Context, s *streams, items []*resource.Resource)
 			s.warn((&policy.Error{Policy: e.Policy, Rule: e.Rule, Resource: e.Resource, At: e.Origin, Err: errors.New(e.Message)}).Error())
 		}
 	}
+	s.warnOfIgnored(out.Entries)
 	out.Entries = slices.Insert(out.Entries, 0, entries...)
 	if err != nil {
 		return out, err
@@ -95,6 +96,31 @@ func (p plan) apply(ctx context.Context, s *streams, items []*resource.Resource)
 	broken, err := p.verify(ctx, s, set, out)
 	out.Entries = append(out.Entries, broken...)
 	return out, err
+}
+
+// warnOfIgnored says which policies failed without consequence, each with its
+// first error: a policy with a fault does nothing, and nobody would notice.
+func (s *streams) warnOfIgnored(entries []report.Entry) {
+	var first []report.Entry
+	others := map[policy.Ref]int{}
+	for _, e := range entries {
+		if e.Ignored == nil {
+			continue
+		}
+		if _, ok := others[e.Policy]; ok {
+			others[e.Policy]++
+			continue
+		}
+		others[e.Policy] = 0
+		first = append(first, e)
+	}
+	for _, e := range first {
+		text := e.Ignored.Error()
+		if n := others[e.Policy]; n > 0 {
+			text += fmt.Sprintf(" (and over %d more of this policy)", n)
+		}
+		s.warn(text)
+	}
 }
 
 // warnOfBareTexts says which texts of r kubectl would not take for text.

@@ -321,6 +321,9 @@ func (run *run) entry(ref policy.Ref, result policy.Result, r *resource.Resource
 	default:
 		entry.Err = place(result.Err, ref, result.Rule, r)
 	}
+	if result.Ignored != nil {
+		entry.Ignored = place(result.Ignored, ref, result.Rule, r)
+	}
 	return entry
 }
 

@@ -232,6 +232,9 @@ type Result struct {
 	Object  resource.Object // after the rule; nil unless Outcome is Mutated
 	Targets []Target        // of a Background program; also those that did not change
 	Err     error           // nil unless Outcome is Denied or Failed
+	// Ignored is an error that the policy itself says does not count, as with
+	// failurePolicy: Ignore, so that what failed was left out; nil: none. It says why.
+	Ignored error
 }
 
 // Of returns the policy of the rule, given that of the program.

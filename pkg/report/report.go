@@ -25,6 +25,7 @@ type Entry struct {
 	// because of Resource, their trigger, in the order in which it did.
 	Targets []Target
 	Err     error // nil unless Outcome is Denied or Failed
+	Ignored error // that the policy itself says does not count; nil: none
 }
 
 // Effects says in a line each what the rule changed and generated, such as

@@ -21,7 +21,7 @@ const Unbound = "oneloop.dev/apply-unbound"
 
 // A compiled is one policy with its bindings.
 type compiled struct {
-	ref        policy.Ref
+	document
 	matcher    *constraints.Matcher
 	params     *resource.Kind // nil: the policy has none
 	conditions []condition
@@ -35,6 +35,7 @@ type compiled struct {
 
 type condition struct {
 	name    string
+	at      fieldpath.Path
 	program *cel.Program
 }
 
@@ -167,7 +168,7 @@ func mutationEnvironment(params bool, d *cel.Definitions) (*cel.Environment, err
 // compilePolicy returns the policy, also when it has faults.
 func compilePolicy(d *resource.Resource) (*compiled, []error) {
 	doc := newDocument(d)
-	p := &compiled{ref: doc.ref, variables: nothing}
+	p := &compiled{document: doc, variables: nothing}
 	var written policyDocument
 	c := &checker{document: doc}
 	c.faults = doc.read(&written)
@@ -226,7 +227,7 @@ func (p *compiled) expressions(c *checker, s *policySpec) error {
 	}
 	for i, e := range s.MatchConditions {
 		at := spec.Key("matchConditions").Index(i).Key("expression")
-		p.conditions = append(p.conditions, condition{e.Name, compile(plain, at, e.Expression, cel.Bool)})
+		p.conditions = append(p.conditions, condition{e.Name, at, compile(plain, at, e.Expression, cel.Bool)})
 	}
 	if len(s.Variables) > 0 {
 		p.variables = cel.Define()

@@ -94,7 +94,7 @@
 //
 //	pass   the policy changed the resource; the message names the binding
 //	skip   nothing to change, a match condition is false, no params, or errors that
-//	       failurePolicy: Ignore passes over
+//	       failurePolicy: Ignore passes over, and a warning tells
 //	fail   no params, and parameterNotFoundAction: Deny
 //	error  something could not be evaluated; admission would deny the request
 //

@@ -9,6 +9,7 @@ import (
 
 	"github.com/oneloop-dev/oneloop/pkg/expr/cel"
 	"github.com/oneloop-dev/oneloop/pkg/facts"
+	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/patch/apply"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/internal/constraints"
@@ -197,7 +198,7 @@ func (p *compiled) decisive(err error) bool {
 func (a *admission) fail(p *compiled, b *binding, err error) {
 	if !p.decisive(err) {
 		if !a.again {
-			a.add(p, policy.Result{Outcome: policy.Skipped, Message: "failurePolicy Ignore: " + err.Error()})
+			a.add(p, policy.Result{Outcome: policy.Skipped, Message: "failurePolicy Ignore: " + err.Error(), Ignored: a.ignored(p, err)})
 		}
 		return
 	}
@@ -210,16 +211,44 @@ func (a *admission) fail(p *compiled, b *binding, err error) {
 	if b != nil && b.name != "" {
 		denied = fmt.Errorf("policy '%s' with binding '%s' denied request: %w", p.ref.ID.Name, b.name, err)
 	}
-	a.add(p, policy.Result{Outcome: outcome, Message: denied.Error(),
-		Err: &policy.Error{Policy: p.ref, Rule: p.ref.ID.Name, Resource: a.in.ID, Err: hinted(denied)}})
+	a.add(p, policy.Result{Outcome: outcome, Message: denied.Error(), Err: a.error(p, denied)})
 }
 
+// error is an error of a policy with its place.
+func (a *admission) error(p *compiled, err error) *policy.Error {
+	out := &policy.Error{Policy: p.ref, Rule: p.ref.ID.Name, Resource: a.in.ID, Err: a.hinted(err)}
+	var e *placeError
+	if errors.As(err, &e) {
+		out.Line = p.source.Line(e.at)
+	}
+	return out
+}
+
+// ignored is an error that failurePolicy does not count, with its place.
+func (a *admission) ignored(p *compiled, err error) *policy.Error {
+	out := a.error(p, err)
+	out.Err = fmt.Errorf("%w; failurePolicy: Ignore passes over it", out.Err)
+	return out
+}
+
+// A placeError is an error of an expression that stands at a place of its policy.
+type placeError struct {
+	at fieldpath.Path
+	error
+}
+
+func (e *placeError) Unwrap() error { return e.error }
+
 // hinted says why something may be missing here that is there in a cluster.
-func hinted(err error) error {
-	if strings.Contains(err.Error(), "no such key") {
+func (r *request) hinted(err error) error {
+	switch text := err.Error(); {
+	case !strings.Contains(text, "no such key"):
+		return err
+	case r.old == nil && mentions(text, "oldObject"):
+		return fmt.Errorf("%w (a resource that is created has no oldObject: ask with oldObject == null)", err)
+	default:
 		return fmt.Errorf("%w (the manifest is as it is written: what the API server fills in by default is not there)", err)
 	}
-	return err
 }
 
 // invoke evaluates a policy whose constraints hold.
@@ -266,9 +295,10 @@ func (a *admission) invoke(m matched) {
 		a.fail(p, m.binding, refusal{err})
 		return
 	}
-	ignored := ""
+	ignored, passedOver := "", error(nil)
 	if len(errs) > 0 {
 		ignored = "; failurePolicy Ignore: " + oneLine(errors.Join(errs...))
+		passedOver = a.ignored(p, errors.Join(errs...))
 	}
 	id := a.in.ID
 	switch {
@@ -278,10 +308,10 @@ func (a *admission) invoke(m matched) {
 			verb = "reinvoked, mutated "
 		}
 		a.object = after
-		a.add(p, policy.Result{Outcome: policy.Mutated, Object: after, Message: verb + id.Kind.Kind + "/" + id.Name + m.binding.with(m.param) + ignored})
+		a.add(p, policy.Result{Outcome: policy.Mutated, Object: after, Message: verb + id.Kind.Kind + "/" + id.Name + m.binding.with(m.param) + ignored, Ignored: passedOver})
 	case a.again:
 	case ignored != "":
-		a.add(p, policy.Result{Outcome: policy.Skipped, Message: strings.TrimPrefix(ignored, "; ")})
+		a.add(p, policy.Result{Outcome: policy.Skipped, Message: strings.TrimPrefix(ignored, "; "), Ignored: passedOver})
 	default:
 		a.add(p, policy.Result{Outcome: policy.Unchanged, Message: "no patches applied" + m.binding.with(m.param)})
 	}
@@ -303,9 +333,9 @@ func (p *compiled) hold(r *request, values cel.Variables) (ok bool, why string, 
 		ok, err := c.program.EvalBool(r.ctx, values, budget)
 		switch {
 		case errors.Is(err, cel.ErrBudget):
-			return false, "", err // and that ends it
+			return false, "", &placeError{c.at, err} // and that ends it
 		case err != nil:
-			errs = append(errs, err)
+			errs = append(errs, &placeError{c.at, err})
 		case !ok && why == "":
 			why = fmt.Sprintf("match condition %q is false", c.name)
 		}
@@ -350,7 +380,7 @@ func (a *admission) mutate(m matched, object resource.Object, values cel.Variabl
 		m.policy.variables.Bind(values)
 		out, err := mutation.patch(a.request, m.match.Kind, object, values)
 		if err != nil {
-			errs = append(errs, err)
+			errs = append(errs, &placeError{mutation.at, err})
 			continue
 		}
 		a.dirty = true

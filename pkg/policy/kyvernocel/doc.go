@@ -22,8 +22,8 @@
 // A variable gets its value when it is first used, and keeps it for the whole
 // policy; object advances from mutation to mutation, request.object does not. An
 // error of any part discards all that the policy did. Then the resource is refused,
-// or, with failurePolicy: Ignore, passes as it was; but what only a cluster knows is
-// an error all the same.
+// or, with failurePolicy: Ignore, passes as it was with a warning; but what only a
+// cluster knows is an error all the same.
 //
 // ApplyConfiguration is a structured merge by the schema of Kubernetes 1.36, or of
 // the CustomResourceDefinitions among manifests and facts; atomic lists and maps

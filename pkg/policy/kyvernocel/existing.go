@@ -55,8 +55,8 @@ func (m *targetMutator) React(ctx context.Context, in policy.Input, w policy.Wor
 		case err != nil && unknowable(err):
 			return []policy.Result{m.failed(req, err)}, nil
 		case err != nil:
-			// In Kyverno no trigger then.
-			return []policy.Result{{Outcome: policy.Skipped, Message: err.Error()}}, nil
+			counted := failed(&m.policy.Document, false, req, fmt.Errorf("%w; to Kyverno the resource is no trigger then", err))
+			return []policy.Result{{Outcome: policy.Skipped, Message: err.Error(), Ignored: counted.Err}}, nil
 		case !holds:
 			return []policy.Result{{Outcome: policy.Skipped, Message: "the conditions do not hold"}}, nil
 		}

@@ -228,17 +228,17 @@ func (p *imagePolicy) each(ctx context.Context, in policy.Input, do func(*imageV
 			continue
 		}
 		holds, err := ev.hold(v.conditions)
-		if err != nil && (!p.policy.Spec.IgnoresFailures() || unknowable(err)) {
-			out = append(out, p.failed(req, err))
+		if err != nil {
+			out = append(out, p.passedBy(req, err))
+			continue
 		}
-		if err != nil || !holds {
+		if !holds {
 			continue
 		}
 		x, err := exempt(ev, v.exceptions)
 		switch {
-		case err != nil && (!p.policy.Spec.IgnoresFailures() || unknowable(err)):
-			out = append(out, p.failed(req, err))
 		case err != nil:
+			out = append(out, p.passedBy(req, err))
 		case x.full != nil:
 			out = append(out, exempted(x)...)
 		default:
@@ -252,8 +252,25 @@ func (p *imagePolicy) each(ctx context.Context, in policy.Input, do func(*imageV
 // failed is the result of what could not be evaluated. A policy that does not
 // deny lets the resource pass.
 func (p *imagePolicy) failed(req *request, err error) policy.Result {
-	result := failed(&p.policy.Document, !p.policy.Spec.Denies(), req, err)
+	result := failed(&p.policy.Document, false, req, err)
+	if !p.policy.Spec.Denies() && !unknowable(err) {
+		counted := failed(&p.policy.Document, false, req, fmt.Errorf("%w; %s", err, onlyReported))
+		result.Err, result.Ignored = nil, counted.Err
+	}
 	result.Rule = p.policy.Metadata.Name
+	return result
+}
+
+const onlyReported = "without Deny in validationActions the policy only reports it"
+
+// passedBy is the result of conditions that could not be evaluated. With
+// failurePolicy: Ignore the policy leaves the resource alone.
+func (p *imagePolicy) passedBy(req *request, err error) policy.Result {
+	result := failed(&p.policy.Document, p.policy.Spec.IgnoresFailures(), req, err)
+	if result.Ignored == nil {
+		return p.failed(req, err)
+	}
+	result.Rule, result.Outcome = p.policy.Metadata.Name, policy.Skipped
 	return result
 }
 

@@ -1,6 +1,7 @@
 package kyvernocel
 
 import (
+	stdcmp "cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -120,7 +121,7 @@ func TestPin(t *testing.T) {
 	tests := []struct {
 		name, spec, text string
 		want             []string
-		message          string // of a failure
+		message          string // of a failure, or after "ignored: " of what does not count
 	}{
 		{"a tag", on, pod("ghcr.io/a:1"), []string{"ghcr.io/a:1@" + sum}, ""},
 		{"in full", on, pod("nginx"), []string{"docker.io/nginx:latest@" + sum}, ""},
@@ -141,7 +142,8 @@ func TestPin(t *testing.T) {
 		{"another kind", on, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: d}", nil, ""},
 		{"a condition that is false", on + "  matchConditions: [{name: c, expression: 'false'}]\n", pod("ghcr.io/a:1"), []string{"ghcr.io/a:1"}, ""},
 		{"a condition that fails", on + "  matchConditions: [{name: c, expression: 'object.nope == 1'}]\n", pod("ghcr.io/a:1"), []string{"ghcr.io/a:1"}, "no such key: nope"},
-		{"a condition that may fail", on + "  failurePolicy: Ignore\n  matchConditions: [{name: c, expression: 'object.nope == 1'}]\n", pod("ghcr.io/a:1"), []string{"ghcr.io/a:1"}, ""},
+		{"a condition that may fail", on + "  failurePolicy: Ignore\n  matchConditions: [{name: c, expression: 'object.nope == 1'}]\n", pod("ghcr.io/a:1"), []string{"ghcr.io/a:1"}, "ignored: no such key: nope; failurePolicy: Ignore passes over it"},
+		{"a reference without Deny", on + "  validationActions: [Audit]\n", pod("UPPER"), []string{"UPPER"}, "ignored: without Deny in validationActions the policy only reports it"},
 		{"only what Denies is refused", on + "  validationActions: [Audit]\n", pod("a:gone"), []string{"a:gone"}, "the digest of"},
 	}
 	for _, tt := range tests {
@@ -153,14 +155,19 @@ func TestPin(t *testing.T) {
 					t.Errorf("(-want +got):\n%s", d)
 				}
 			}
-			var failure error
+			var failure, passedOver error
 			for _, r := range results {
-				if r.Err != nil {
-					failure = r.Err
-				}
+				failure, passedOver = stdcmp.Or(r.Err, failure), stdcmp.Or(r.Ignored, passedOver)
 			}
-			if tt.message == "" && failure != nil || tt.message != "" && (failure == nil || !strings.Contains(failure.Error(), tt.message)) {
-				t.Errorf("error %v, want %q", failure, tt.message)
+			got, message := failure, tt.message
+			if rest, ok := strings.CutPrefix(message, "ignored: "); ok {
+				got, message = passedOver, rest
+			}
+			if message == "" && got != nil || message != "" && (got == nil || !strings.Contains(got.Error(), message)) {
+				t.Errorf("error %v, want %q", got, message)
+			}
+			if failure != nil && passedOver != nil {
+				t.Errorf("both %v and, ignored, %v", failure, passedOver)
 			}
 		})
 	}

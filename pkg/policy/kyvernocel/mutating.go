@@ -224,9 +224,6 @@ func failed(d *spec.Document, ignore bool, req *request, err error) policy.Resul
 		return policy.Result{Rule: "evaluation", Outcome: policy.Skipped, Message: err.Error()}
 	}
 	result := policy.Result{Rule: "evaluation", Outcome: policy.Failed, Message: err.Error()}
-	if ignore && !unknowable(err) {
-		return result
-	}
 	var at fieldpath.Path
 	var p interface{ Place() fieldpath.Path }
 	if errors.As(err, &p) {
@@ -234,7 +231,12 @@ func failed(d *spec.Document, ignore bool, req *request, err error) policy.Resul
 	}
 	e := d.Error(at, err)
 	e.Resource, e.Path = req.in.ID, nil
-	result.Err = e
+	if ignore && !unknowable(err) {
+		e.Err = fmt.Errorf("%w; failurePolicy: Ignore passes over it", err)
+		result.Ignored = e
+	} else {
+		result.Err = e
+	}
 	return result
 }
 

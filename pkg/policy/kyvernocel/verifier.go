@@ -45,10 +45,13 @@ func (p *verifier) Apply(ctx context.Context, in policy.Input) ([]policy.Result,
 			result = p.failed(ev.request, err)
 		case reason != "":
 			result.Outcome, result.Message = policy.Denied, reason
+			e := p.policy.Error(run.at, errors.New(reason))
+			e.Resource, e.Path = ev.request.in.ID, nil
 			if p.policy.Spec.Denies() {
-				e := p.policy.Error(run.at, errors.New(reason))
-				e.Resource, e.Path = ev.request.in.ID, nil
 				result.Err = e
+			} else {
+				e.Err = fmt.Errorf("%w; %s", e.Err, onlyReported)
+				result.Ignored = e
 			}
 		}
 		return []policy.Result{result}
