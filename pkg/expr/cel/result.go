@@ -8,6 +8,7 @@ import (
 	"math"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/cel-go/common/types"
@@ -75,6 +76,9 @@ func fillLists(v any) {
 func recovered(err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("the result can't be converted: %v", p)
+		if strings.Contains(fmt.Sprint(p), "structpb") {
+			*err = fmt.Errorf("%w (no Object{...} may stand in a list or map of a JSON patch, in a cluster neither: write the element as {\"key\": value})", *err)
+		}
 	}
 }
 

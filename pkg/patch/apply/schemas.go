@@ -69,6 +69,19 @@ func (s *Schemas) of(kind resource.Kind) (*kindType, error) {
 	return read.(func() (*kindType, error))()
 }
 
+// Kinds lists the kinds that Kubernetes 1.36 has built in, in each version.
+func Kinds() []resource.Kind {
+	kinds, _, _ := strings.Cut(table, "\n\n")
+	var out []resource.Kind
+	for line := range strings.SplitSeq(kinds, "\n") {
+		name, _, _ := strings.Cut(line, "\t")
+		group, rest, _ := strings.Cut(name, "/")
+		version, kind, _ := strings.Cut(rest, "/")
+		out = append(out, resource.Kind{Group: group, Version: version, Kind: kind})
+	}
+	return out
+}
+
 // builtInType returns the name that the table has for the type of a kind.
 func builtInType(kind resource.Kind) (string, bool) {
 	kinds, _, _ := strings.Cut(table, "\n\n")

@@ -24,8 +24,14 @@ var errNoParams = errors.New("no params found for policy binding with `Deny` par
 
 // paramsKnown returns an error when nobody can tell what the params are.
 func (p *compiled) paramsKnown(r *request) error {
-	if p.params == nil || r.kinds.Known(*p.params) {
+	if p.params == nil {
 		return nil
+	}
+	switch {
+	case r.kinds.Served(*p.params):
+		return nil
+	case r.kinds.Known(*p.params):
+		return fmt.Errorf("failed to find resource referenced by paramKind: '%s, Kind=%s': Kubernetes 1.36 has no such kind", p.params.APIVersion(), p.params.Kind)
 	}
 	for _, k := range r.in.Facts.Kinds() {
 		if k.Group == p.params.Group && k.Kind == p.params.Kind {

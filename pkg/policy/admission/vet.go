@@ -141,6 +141,9 @@ func (v *vetting) constraints(at fieldpath.Path, r *constraints.Resources) {
 		v.add(at.Key("namespaceSelector"), policy.Needed, policy.Note, someNamespace(), true,
 			"needs the labels of the namespaces it may apply to: give their Namespaces with the manifests, or as resources of ClusterFacts")
 	}
+	for _, f := range r.Unserved(at) {
+		v.add(f.Path, policy.Noted, policy.Warning, nil, false, "%s", f.Message)
+	}
 }
 
 // operations tells when a policy never applies to what is created.

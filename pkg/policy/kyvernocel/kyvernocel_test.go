@@ -154,12 +154,12 @@ func TestValues(t *testing.T) {
 func TestErrors(t *testing.T) {
 	for expression, want := range map[string]string{
 		`object.nope`:                    "no such key: nope",
-		`namespaceObject.metadata.name`:  "namespaceObject is Namespace default is not known at render time",
+		`namespaceObject.metadata.name`:  "namespaceObject: Namespace default is not known at render time",
 		`request.userInfo.username`:      "request.userInfo is not known at render time",
 		`Object.r{a: [1,2], b: null}`:    "could not marshal to JSON",
 		`type(1)`:                        "could not marshal to JSON",
 		`quantity("1Gi")`:                "could not marshal to JSON",
-		`[Object.r{a: 1}]`:               "can't be converted",
+		`[Object.r{a: 1}]`:               `write the element as {"key": value}`,
 		`variables`:                      "could not marshal to JSON",
 		`resource.ToGVR("v1", "Secret")`: "could not marshal to JSON",
 	} {

@@ -200,7 +200,7 @@ func (r *request) namespaceObject() (any, error) {
 	}
 	labels, known := r.in.Facts.NamespaceLabels(r.namespace)
 	if !known {
-		return cel.Unknown(facts.MissingObject("namespaceObject is", "v1/Namespace", "", r.namespace)), nil
+		return cel.Unknown(facts.MissingObject("namespaceObject:", "v1/Namespace", "", r.namespace)), nil
 	}
 	set := make(map[string]any, len(labels))
 	for k, v := range labels {

@@ -250,6 +250,11 @@ func literals(args []ast.Expr) (texts []string, fixed bool) {
 func (v *vetting) mutating(p *spec.MutatingPolicy) {
 	at, s := fieldpath.Path{}.Key("spec"), &p.Spec
 	v.constraints(at.Key("matchConstraints"), s.MatchConstraints)
+	if t := s.TargetMatchConstraints; t != nil {
+		for _, f := range t.Unserved(at.Key("targetMatchConstraints")) {
+			v.addf(f.Path, policy.Noted, policy.Warning, "%s", f.Message)
+		}
+	}
 	if s.ReinvocationPolicy == "IfNeeded" {
 		v.addf(at.Key("reinvocationPolicy"), policy.Noted, policy.Note, "Kyverno's engine runs the policy once; only the MutatingAdmissionPolicy that it can make of it runs again")
 	}
@@ -271,6 +276,9 @@ func (v *vetting) mutating(p *spec.MutatingPolicy) {
 func (v *vetting) constraints(at fieldpath.Path, r *constraints.Resources) {
 	if r.NamespaceSelector.AsksForLabels() {
 		v.needs(at.Key("namespaceSelector"), someNamespace(), true, "needs the labels of the namespaces it may apply to: give their Namespaces with the manifests, or as resources of ClusterFacts")
+	}
+	for _, f := range r.Unserved(at) {
+		v.addf(f.Path, policy.Noted, policy.Warning, "%s", f.Message)
 	}
 	for i, rule := range r.ResourceRules {
 		switch at := at.Key("resourceRules").Index(i); {

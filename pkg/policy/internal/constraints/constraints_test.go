@@ -2,6 +2,7 @@ package constraints_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -215,6 +216,47 @@ func TestSelects(t *testing.T) {
 		if got := m.Selects(resource.Kind{Group: group, Version: "v1", Kind: kind}); got != tt.want {
 			t.Errorf("%v selects %s: %t", tt.rule, tt.kind, got)
 		}
+	}
+}
+
+func TestUnserved(t *testing.T) {
+	for _, tt := range []struct {
+		groups, resources []string
+		want              string // part of the message; "" for none
+	}{
+		{[]string{""}, []string{"pods"}, ""},
+		{[]string{""}, []string{"pods/status"}, ""},
+		{[]string{""}, []string{"*"}, ""},
+		{[]string{"", "apps"}, []string{"deployments", "pods"}, ""},
+		{[]string{"*"}, []string{"gooses"}, ""},
+		{[]string{"example.com"}, []string{"goose"}, ""},
+		{[]string{"", "example.com"}, []string{"goose"}, ""},
+		{[]string{"autoscaling.k8s.io"}, []string{"verticalpodautoscalers"}, ""}, // of no Kubernetes
+		{[]string{""}, []string{"endpoints"}, ""},
+		{[]string{"networking.k8s.io"}, []string{"networkpolicies", "ingresses"}, ""},
+		{[]string{""}, []string{"Pod"}, "write pods"},
+		{[]string{""}, []string{"Pods"}, "write pods"},
+		{[]string{""}, []string{"pod"}, "write pods"},
+		{[]string{""}, []string{"Pod/status"}, "write pods"},
+		{[]string{"networking.k8s.io"}, []string{"NetworkPolicy"}, "write networkpolicies"},
+		{[]string{"example.com"}, []string{"Goose"}, "in the plural and in lower case, such as gooses"},
+		{[]string{"*"}, []string{"Pod"}, "such as pods"},
+		{[]string{""}, []string{"pods", "deployments"}, `deployments are in the group "apps", and the rule names ""`},
+		{[]string{"", "apps"}, []string{"Job"}, `jobs are in the group "batch", and the rule names "", "apps"`},
+		{[]string{""}, []string{"events", "podsecuritypolicies"}, `Kubernetes 1.36 has no podsecuritypolicies in the group ""`},
+	} {
+		r := &constraints.Resources{ResourceRules: []constraints.Rule{{APIGroups: tt.groups, Resources: tt.resources}}}
+		got := ""
+		for _, f := range r.Unserved(fieldpath.Path{}.Key("spec")) {
+			got += f.Path.String() + " " + f.Message
+		}
+		want := fmt.Sprintf("spec.resourceRules[0].resources[%d] matches nothing: ", len(tt.resources)-1)
+		if tt.want == "" && got != "" || tt.want != "" && (!strings.HasPrefix(got, want) || !strings.Contains(got, tt.want)) {
+			t.Errorf("%v of %q: %q, want %q", tt.resources, tt.groups, got, tt.want)
+		}
+	}
+	if got := (*constraints.Resources)(nil).Unserved(nil); got != nil {
+		t.Errorf("no constraints: %v", got)
 	}
 }
 

@@ -2,9 +2,10 @@ package constraints
 
 import (
 	"slices"
-	"strings"
+	"sync"
 
 	"github.com/oneloop-dev/oneloop/pkg/facts"
+	"github.com/oneloop-dev/oneloop/pkg/patch/apply"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
@@ -78,10 +79,16 @@ func (k *Kinds) ClusterScoped(kind resource.Kind) bool {
 	return resource.ClusterScoped(kind)
 }
 
-// Known reports whether a kind is built in or defined.
+// Known reports whether a kind is defined, or in a group of Kubernetes itself.
 func (k *Kinds) Known(kind resource.Kind) bool {
 	_, ok := k.defined[groupKind{kind.Group, kind.Kind}]
 	return ok || builtIn(kind)
+}
+
+// Served reports whether a kind is built in or defined, in whatever version.
+func (k *Kinds) Served(kind resource.Kind) bool {
+	_, ok := k.defined[groupKind{kind.Group, kind.Kind}]
+	return ok || kind.Kind != "" && served()[kind.Group][resource.Plural(kind.Kind)] == kind.Kind
 }
 
 // Converts reports whether the versions of a kind differ in nothing but their
@@ -125,18 +132,17 @@ var same = [][]resource.Kind{
 
 func isEvent(k resource.Kind) bool { return slices.Contains(same[1], k) }
 
-// builtIn reports whether a kind is one of Kubernetes itself.
-func builtIn(k resource.Kind) bool {
-	switch k.Group {
-	case "", "apps", "batch", "autoscaling", "policy":
-		return true
+// served are the kinds of Kubernetes itself by group and plural name.
+var served = sync.OnceValue(func() map[string]map[string]string {
+	out := map[string]map[string]string{}
+	for _, k := range apply.Kinds() {
+		if out[k.Group] == nil {
+			out[k.Group] = map[string]string{}
+		}
+		out[k.Group][resource.Plural(k.Kind)] = k.Kind
 	}
-	return strings.HasSuffix(k.Group, ".k8s.io") && !slices.Contains(extensions, k.Group)
-}
+	return out
+})
 
-// extensions are groups of custom resources whose names look like those of
-// Kubernetes itself.
-var extensions = []string{
-	"gateway.networking.k8s.io", "policy.networking.k8s.io", "snapshot.storage.k8s.io", "metrics.k8s.io", "custom.metrics.k8s.io",
-	"external.metrics.k8s.io", "scheduling.x-k8s.io", "node.gke.io",
-}
+// builtIn reports whether a kind is in a group of Kubernetes itself.
+func builtIn(k resource.Kind) bool { return len(served()[k.Group]) > 0 }

@@ -142,7 +142,8 @@ func (w *World) get(p place, name string) (any, error) {
 	if kind.Kind == "" {
 		return nil, facts.MissingCall("GET", path, nil)
 	}
-	return nil, facts.MissingObject("resource.Get asks for", kind.APIVersion()+"/"+kind.Kind, p.namespace, name)
+	return nil, fmt.Errorf("%w\nWhere the cluster has none, give the answer {urlPath: %s, error: not found} as one of apiCalls of ClusterFacts",
+		facts.MissingObject("resource.Get:", kind.APIVersion()+"/"+kind.Kind, p.namespace, name), path)
 }
 
 // list returns a list of objects. It holds those that are known, once there is
