@@ -148,7 +148,7 @@ ResourceList to standard output. kustomize and kpt call it like that.`,
 		},
 	}
 	cmd.Flags().StringVar(&root, "root", ".", "folder that the files named in the functionConfig must be below")
-	cmd.AddCommand(renderCommand(s), diffCommand(s), lockCommand(s), testCommand(s), vetCommand(s), compareCommand(s), pushCommand(s), explainCommand(s))
+	cmd.AddCommand(renderCommand(s), diffCommand(s), lockCommand(s), testCommand(s), vetCommand(s), compareCommand(s), pushCommand(s), explainCommand(s), installCommand())
 	for _, c := range cmd.Commands() {
 		for name, words := range completions() {
 			directive := cobra.ShellCompDirectiveNoFileComp
