@@ -5,6 +5,7 @@ package builtin
 import (
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/admission"
+	"github.com/oneloop-dev/oneloop/pkg/policy/gatekeeper"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel"
 	"github.com/oneloop-dev/oneloop/pkg/policy/pinimages"
@@ -20,6 +21,7 @@ var Languages = []policy.Language{
 	admission.Language, // first: the API server applies its own policies before it calls webhooks
 	kyverno.Language,
 	kyvernocel.Language,
+	gatekeeper.Language,
 	pinimages.Language, // last: it pins what the others made
 }
 

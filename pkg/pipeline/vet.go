@@ -60,8 +60,6 @@ func foreign(k resource.Kind) string {
 		return "a kind of Kyverno"
 	case "admissionregistration.k8s.io":
 		return "a kind of Kubernetes' admission"
-	case "mutations.gatekeeper.sh":
-		return "one of Gatekeeper's mutators"
 	}
 	return ""
 }

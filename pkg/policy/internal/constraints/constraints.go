@@ -54,11 +54,11 @@ func (s *Selector) AsksForLabels() bool {
 		return false
 	}
 	for key := range s.MatchLabels {
-		if key != defaultLabel {
+		if key != NameLabel {
 			return true
 		}
 	}
-	return slices.ContainsFunc(s.MatchExpressions, func(r Requirement) bool { return r.Key != defaultLabel })
+	return slices.ContainsFunc(s.MatchExpressions, func(r Requirement) bool { return r.Key != NameLabel })
 }
 
 // Compile returns the selector as the API server reads it, which knows no
@@ -185,8 +185,8 @@ func (m *Matcher) Match(s *Subject) (Match, bool, error) {
 
 var namespaceKind = resource.Kind{Version: "v1", Kind: "Namespace"}
 
-// defaultLabel is the label that every Namespace has.
-const defaultLabel = "kubernetes.io/metadata.name"
+// NameLabel is the label that every Namespace has: its name.
+const NameLabel = "kubernetes.io/metadata.name"
 
 func (m *Matcher) selects(kind resource.Kind, o resource.Object) bool {
 	return o != nil && m.objects.Matches(labelsOf(kind, o))
@@ -203,7 +203,7 @@ func labelsOf(kind resource.Kind, o resource.Object) labels.Set {
 		}
 	}
 	if name, ok := meta["name"].(string); ok && kind == namespaceKind {
-		out[defaultLabel] = name
+		out[NameLabel] = name
 	}
 	return out
 }
@@ -215,18 +215,25 @@ func (m *Matcher) inNamespace(s *Subject) (bool, error) {
 	if s.Kind == namespaceKind && s.Subresource == "" && s.Object != nil && (s.Operation == "CREATE" || s.Operation == "UPDATE") {
 		return m.namespaces.Matches(labelsOf(s.Kind, s.Object)), nil
 	}
-	known, ok := s.Facts.NamespaceLabels(s.Namespace)
+	return NamespaceMatches("the policy", m.namespaces, s.Facts, s.Namespace)
+}
+
+// NamespaceMatches reports whether a selector selects a namespace. The error, of
+// what is called place, wraps facts.ErrMissing when the answer depends on labels
+// that are not known.
+func NamespaceMatches(place string, selector labels.Selector, f *facts.Facts, namespace string) (bool, error) {
+	known, ok := f.NamespaceLabels(namespace)
 	if !ok {
-		known = map[string]string{defaultLabel: s.Namespace}
+		known = map[string]string{NameLabel: namespace}
 	}
-	if ok || s.Facts.Complete {
-		return m.namespaces.Matches(labels.Set(known)), nil
+	if ok || f.Complete {
+		return selector.Matches(labels.Set(known)), nil
 	}
 	// Its name is enough where nothing else is asked for, or decides.
-	requirements, _ := m.namespaces.Requirements()
+	requirements, _ := selector.Requirements()
 	others := false
 	for _, r := range requirements {
-		if r.Key() != defaultLabel {
+		if r.Key() != NameLabel {
 			others = true
 		} else if !r.Matches(labels.Set(known)) {
 			return false, nil
@@ -235,7 +242,7 @@ func (m *Matcher) inNamespace(s *Subject) (bool, error) {
 	if !others {
 		return true, nil
 	}
-	return false, facts.MissingNamespace("the policy", s.Namespace)
+	return false, facts.MissingNamespace(place, namespace)
 }
 
 func (m *Matcher) anyRule(rules []Rule, s *Subject) (Match, bool) {
