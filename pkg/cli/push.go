@@ -119,7 +119,6 @@ func runPush(ctx context.Context, s *streams, o pushOptions, target string) erro
 		return err
 	}
 	progress := newProgress(s.err, "pushing", len(tags))
-	var report strings.Builder
 	for i, tag := range tags {
 		progress.step(digest.Reference(tag))
 		changed, err := r.Push(ctx, tag, a)
@@ -134,9 +133,8 @@ func runPush(ctx context.Context, s *streams, o pushOptions, target string) erro
 		if i == 0 {
 			what += ", " + c.String()
 		}
-		fmt.Fprintf(&report, "%s: %s\n", digest.Reference(tag), what)
+		fmt.Fprintf(s.err, "%s: %s\n", digest.Reference(tag), what)
 	}
-	fmt.Fprint(s.err, report.String())
 	return o.print(s, tags[0], a.Manifest.Digest)
 }
 
@@ -262,7 +260,10 @@ func (c content) String() string {
 	return out
 }
 
-const noManifests = "no manifests that Flux would apply: it would delete what it applied before"
+const (
+	noManifests = "no manifests that Flux would apply: it would delete what it applied before"
+	unbuildable = "; Flux can't build a folder like that without a kustomization.yaml"
+)
 
 // readContent reads what goes into the artifact.
 func readContent(s *streams, from string) (content, error) {
@@ -324,14 +325,24 @@ func readFolder(s *streams, dir string) (content, error) {
 		rs, err := resource.Parse(filepath.Join(dir, filepath.FromSlash(name)), files[name])
 		nonempty = nonempty || err != nil
 		if err != nil && !kustomized {
-			s.warn(err.Error() + "; Flux can't build a folder with it and without a kustomization.yaml")
+			s.warn(err.Error() + unbuildable)
 		}
 		for _, r := range rs {
+			if r.Annotation("config.kubernetes.io/function") != "" {
+				s.warn(fmt.Sprintf("%s: Flux runs no functions, and builds no kustomization that lists this one: push what is rendered", r.Origin()))
+			}
 			if isKustomization(r) || r.LocalConfig() {
 				continue
 			}
-			c.manifests++
-			if !kustomized {
+			err := r.Complete()
+			if err == nil {
+				c.manifests++
+			}
+			switch {
+			case kustomized:
+			case err != nil:
+				s.warn(err.Error() + unbuildable)
+			default:
 				plain = append(plain, r)
 			}
 		}
@@ -339,8 +350,8 @@ func readFolder(s *streams, dir string) (content, error) {
 	if c.manifests == 0 && !nonempty {
 		return c, fmt.Errorf("%s: %s", dir, noManifests)
 	}
-	for _, err := range pipeline.Flatten(check(plain, nil)) {
-		s.warn(err.Error() + "; Flux can't build a folder with it and without a kustomization.yaml")
+	for _, err := range pipeline.Flatten(unique(plain, nil)) {
+		s.warn(err.Error() + unbuildable)
 	}
 	return c, nil
 }

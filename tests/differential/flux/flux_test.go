@@ -25,6 +25,7 @@ import (
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	"github.com/fluxcd/pkg/kustomize"
 	"github.com/fluxcd/pkg/oci"
+	"github.com/fluxcd/pkg/sourceignore"
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -407,6 +408,31 @@ func TestLayouts(t *testing.T) {
 	cli.Main(strings.Fields("render -p policies --facts namespaces.yaml --lock images.lock.yaml apps"), nil, &out, &errs)
 	if d := gocmp.Diff(after, out.String()); d != "" {
 		t.Errorf("%s(-after.yaml +rendered)\n%s", errs.String(), d)
+	}
+}
+
+// TestSourceIgnore: the source controller heeds a .sourceignore where it unpacks.
+func TestSourceIgnore(t *testing.T) {
+	host, dir := serve(t), t.TempDir()
+	for name, text := range map[string]string{
+		"app.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n", "values.yaml": "a: b\n", ".sourceignore": "values.yaml\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	push(t, "", "oci://"+host+"/apps:v1", "-f", dir)
+	dir, _ = pull(t, host+"/apps:v1")
+	domain := strings.Split(dir, string(filepath.Separator))
+	patterns, err := sourceignore.LoadIgnorePatterns(dir, domain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	matcher := sourceignore.NewMatcher(patterns)
+	for name, want := range map[string]bool{"values.yaml": true, "app.yaml": false} {
+		if got := matcher.Match(append(slices.Clone(domain), name), false); got != want {
+			t.Errorf("%s is ignored: %t", name, got)
+		}
 	}
 }
 
