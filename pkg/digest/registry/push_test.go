@@ -127,6 +127,19 @@ func TestPushLogsIn(t *testing.T) {
 	wantResolve(t, newRegistry(s, registry.WithKeychain(me)), ref, artifactOf(t, "kind: One\n").Manifest.Digest)
 }
 
+// One token to read and one to write, however many tags there are.
+func TestPushWithTokens(t *testing.T) {
+	k := &tokens{}
+	s := serve(t, httptest.NewServer, k.wrap)
+	r := newRegistry(s)
+	for _, tag := range []string{"v1", "v2", "v3"} {
+		wantPush(t, r, s.host+"/team/app:"+tag, artifactOf(t, "kind: One\n"), true)
+	}
+	if got := k.given.Load(); got != 2 {
+		t.Errorf("%d tokens, want 2", got)
+	}
+}
+
 // A registry may deny to tell what is not there, and still take it.
 func TestPushWhereNothingIs(t *testing.T) {
 	for _, code := range []int{http.StatusUnauthorized, http.StatusForbidden} {
