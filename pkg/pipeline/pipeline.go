@@ -260,6 +260,7 @@ func (run *run) apply(ctx context.Context, programs []policy.Program, r *resourc
 				if err := sameIdentity(in.Object, result.Object); err != nil {
 					entry.Outcome, entry.Message = policy.Failed, err.Error()
 					entry.Err = place(err, ref, result.Rule, r)
+					entry.Message = hide(r, entry.Message, entry.Err)
 				} else {
 					if !run.DryRun && !run.NoChanges {
 						entry.Changes = redact(resource.Diff(in.Object, result.Object), in.ID.Kind)
@@ -324,6 +325,9 @@ func (run *run) entry(ref policy.Ref, result policy.Result, r *resource.Resource
 	if result.Ignored != nil {
 		entry.Ignored = place(result.Ignored, ref, result.Rule, r)
 	}
+	if entry.Message != "" || entry.Err != nil || entry.Ignored != nil {
+		entry.Message = hide(r, entry.Message, entry.Err, entry.Ignored)
+	}
 	return entry
 }
 
@@ -353,26 +357,4 @@ func sameIdentity(before, after resource.Object) error {
 			a.Kind, a, b.Kind, b)
 	}
 	return nil
-}
-
-// Redacted stands for a value that reports must not show.
-const Redacted = "(redacted)"
-
-// redact hides what a rule changes because of or in a Secret, wherever it
-// stands: a rule may copy a secret into an annotation, or into another
-// resource. That something changed is not hidden.
-func redact(changes []resource.Change, kinds ...resource.Kind) []resource.Change {
-	if !slices.ContainsFunc(kinds, func(k resource.Kind) bool { return k.Group == "" && k.Kind == "Secret" }) {
-		return changes
-	}
-	hide := func(v any) any {
-		if v == nil {
-			return nil
-		}
-		return Redacted
-	}
-	for i, c := range changes {
-		changes[i].Before, changes[i].After = hide(c.Before), hide(c.After)
-	}
-	return changes
 }
