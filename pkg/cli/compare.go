@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/oneloop-dev/oneloop/pkg/diff"
 	"github.com/oneloop-dev/oneloop/pkg/load"
 	"github.com/oneloop-dev/oneloop/pkg/pipeline"
+	"github.com/oneloop-dev/oneloop/pkg/policy"
 )
 
 // compareOptions are the flags of compare.
@@ -101,10 +103,30 @@ func runCompare(ctx context.Context, s *streams, o compareOptions, args []string
 	if err := write(s.out, differences); err != nil {
 		return err
 	}
+	for i, flag := range []string{"--before", "--after"} {
+		if text := idleText(outputs[i].Idle); text != "" {
+			fmt.Fprintf(s.err, "note: %s: %s\n", flag, text)
+		}
+	}
 	if len(differences) == 0 {
 		fmt.Fprintf(s.err, "%s: both sets of policies make the same of them\n", plural(len(items), "manifest"))
 		return nil
 	}
 	fmt.Fprintf(s.err, "%s: %s\n", plural(len(items), "manifest"), plural(len(differences), "difference"))
 	return &reportedError{ExitChanges}
+}
+
+// idleText names the policies that the manifests tell nothing about.
+func idleText(idle []policy.Ref) string {
+	switch len(idle) {
+	case 0:
+		return ""
+	case 1:
+		return fmt.Sprintf("%s (%s) changes nothing in these manifests", idle[0].ID, idle[0].Origin)
+	}
+	names := make([]string, len(idle))
+	for i, ref := range idle {
+		names[i] = ref.ID.String()
+	}
+	return fmt.Sprintf("%d policies change nothing in these manifests: %s", len(idle), strings.Join(names, ", "))
 }

@@ -72,6 +72,8 @@ type Output struct {
 	// Entries come in input order. Those of background rules follow, in the
 	// order of their triggers.
 	Entries []report.Entry
+	// Idle are the policies that may change or generate something and did neither.
+	Idle []policy.Ref
 	// Orders tells what VerifyOrder tried.
 	Orders Orders
 }
@@ -88,6 +90,7 @@ func Apply(ctx context.Context, resources []*resource.Resource, opts Options) (o
 		background = background || run.triggers(kind)
 	}
 	out = Output{Resources: resources}
+	defer func() { out.Idle = idle(opts.Set, out.Entries) }()
 	slots := make([][]report.Entry, len(resources))
 	if opts.Encode != nil {
 		out.Texts = make([][]byte, len(resources))
@@ -131,6 +134,18 @@ func Apply(ctx context.Context, resources []*resource.Resource, opts Options) (o
 		})
 	}
 	return out, err
+}
+
+// idle lists the policies of a set that did nothing.
+func idle(set policy.Set, entries []report.Entry) []policy.Ref {
+	busy := map[policy.Ref]bool{}
+	for i := range entries {
+		switch entries[i].Outcome {
+		case policy.Mutated, policy.Applied:
+			busy[entries[i].Policy] = true
+		}
+	}
+	return slices.DeleteFunc(set.Policies(), func(ref policy.Ref) bool { return busy[ref] })
 }
 
 func failed(entries []report.Entry) bool {

@@ -66,6 +66,30 @@ type Set struct {
 // Programs, then the Checks.
 func (s Set) Admission() []Program { return slices.Concat(s.Programs, s.Checks) }
 
+// Policies names the policies that may change or generate something, each once, in
+// the order in which they run.
+func (s Set) Policies() []Ref {
+	var out []Ref
+	add := func(refs ...Ref) {
+		for _, ref := range refs {
+			if !slices.Contains(out, ref) {
+				out = append(out, ref)
+			}
+		}
+	}
+	for _, p := range s.Programs {
+		if several, ok := p.(Several); ok {
+			add(several.Parts()...)
+		} else {
+			add(p.Policy())
+		}
+	}
+	for _, p := range slices.Concat(s.Generate, s.MutateExisting) {
+		add(p.Policy())
+	}
+	return out
+}
+
 // A Notice is something a policy's author should know; it is not a fault.
 type Notice struct {
 	Policy  Ref
