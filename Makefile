@@ -24,7 +24,7 @@ race:
 demo: build bin/kustomize
 	@examples/demo.sh
 
-e2e: build bin/kustomize
+e2e: build bin/kustomize bin/helm3 bin/helm4
 	$(TALLY) -count=1 -tags=e2e ./tests/e2e
 
 # Beside the upstream code, on random input; modules of their own.
@@ -70,6 +70,9 @@ release:
 
 bin/kustomize: tests/tools/kustomize/go.mod
 	cd tests/tools/kustomize && $(GOBUILD) -o ../../../$@ sigs.k8s.io/kustomize/kustomize/v5
+
+bin/helm3 bin/helm4: bin/helm%: tests/tools/helm/go.mod
+	cd tests/tools/helm && $(GOBUILD) -o ../../../$@ helm.sh/helm/v$*/cmd/helm
 
 bin/golangci-lint: tests/tools/lint/go.mod
 	cd tests/tools/lint && $(GOBUILD) -o ../../../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint

@@ -73,6 +73,7 @@ allowed.`,
 	f.BoolVar(&o.prune, "prune", false, "remove entries that no policy asks for")
 	f.StringVar(&o.component, "component", "", "also write the digests as a kustomize Component into this file")
 	o.digests.flags(f)
+	f.StringVar(&o.defaultNamespace, "default-namespace", "", "namespace that policies see for namespaced manifests that name none (default \"default\")")
 	f.StringVar(&o.now, "now", "", "time of the request for policies that ask for it, such as 2026-01-31T00:00:00Z")
 	return cmd
 }

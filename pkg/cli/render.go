@@ -40,6 +40,7 @@ type renderOptions struct {
 	inPlace          bool
 	verification     verification
 	now              string
+	defaultNamespace string
 }
 
 func renderCommand(s *streams) *cobra.Command {
@@ -97,6 +98,7 @@ func (o *renderOptions) worldFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.digests.mode, "digests", config.Modes[0], "where digests come from: "+strings.Join(config.Modes, ", "))
 	o.digests.flags(f)
 	f.StringVar(&o.onUnsupported, "on-unsupported", "Error", "what to do about a rule that can't be evaluated at render time: Error or Warn")
+	f.StringVar(&o.defaultNamespace, "default-namespace", "", "namespace that policies see for namespaced manifests that name none (default \"default\")")
 	f.StringVar(&o.now, "now", "", "time of the request for policies that ask for it, such as 2026-01-31T00:00:00Z")
 }
 
@@ -212,7 +214,7 @@ func renderPlan(s *streams, o renderOptions) (plan, error) {
 		docs, err := load.Files(o.facts, s.in)
 		errs = append(errs, err, known.AddDocuments(docs))
 	}
-	errs = append(errs, known.Declare(facts.Spec{Now: o.now}))
+	errs = append(errs, known.Declare(facts.Spec{Now: o.now, DefaultNamespace: o.defaultNamespace}))
 	if o.defaultFilters {
 		errs = append(errs, known.Declare(facts.Spec{ResourceFilters: kyverno.DefaultResourceFilters}))
 	}

@@ -16,7 +16,7 @@ import (
 //
 // Annotations of the runner are hidden from Object, and survive Update.
 func ParseItem(file string, line int, text string) (*Resource, error) {
-	r := &Resource{text: text, item: true, function: true, firstLine: line, origin: Origin{file, line}}
+	r := &Resource{text: text, item: true, runner: true, firstLine: line, origin: Origin{file, line}}
 	t := trees.Get().(*tree)
 	defer trees.Put(t)
 	scanErr := t.scanDocument(text, true)
@@ -75,7 +75,7 @@ func trailingComment(text string) bool {
 // It is written as yaml/v3 writes the node. Aliases are resolved, since their
 // anchors may be in other items.
 func NodeItem(file string, n *yaml.Node) (*Resource, error) {
-	r := &Resource{item: true, function: true, origin: Origin{file, n.Line}, firstLine: 1}
+	r := &Resource{item: true, runner: true, origin: Origin{file, n.Line}, firstLine: 1}
 	if err := r.takeNode(n); err != nil {
 		return nil, err
 	}

@@ -27,9 +27,9 @@ type Resource struct {
 	// item: text is a list with one element, its dash included, as cut out of
 	// a List or ResourceList.
 	item bool
-	// function: the annotations of function runners are hidden from Object and
-	// survive Update.
-	function bool
+	// runner: the annotations of the runner are hidden from Object and survive
+	// Update.
+	runner bool
 	// simple: the scanner reads text; otherwise yaml/v3 does.
 	simple bool
 	// canonical: text is what yaml/v3 writes.
@@ -93,11 +93,12 @@ func (r *Resource) LocalConfig() bool {
 // sigs.k8s.io/yaml, which kubectl and the API server follow: yes, on and y are
 // true, dates are strings, whole numbers are int64. Only in metadata, where
 // text alone can stand, yes, on and y are text. A key that is there twice is an
-// error. Of the items of a ResourceList, the annotations that function
-// runners add are left out. Every call returns values of its own.
+// error. The annotations that runners of functions add to the items of a
+// ResourceList, and Helm to what it hands over, are left out. Every call returns
+// values of its own.
 func (r *Resource) Object() (Object, error) {
 	o, err := r.object()
-	if err == nil && r.function {
+	if err == nil && r.runner {
 		hideRunnerAnnotations(o)
 	}
 	return o, err

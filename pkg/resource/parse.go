@@ -406,10 +406,15 @@ func (r *Resource) identify(t *tree, root int32) {
 	for c := t.nodes[all].first; c != 0; c = t.nodes[c].next {
 		if v, err := t.object(c); err == nil {
 			if s, ok := v.(string); ok {
-				r.annotations = append(r.annotations, annotation{t.nodes[c].key, s})
+				r.annotate(t.nodes[c].key, s)
 			}
 		}
 	}
+}
+
+func (r *Resource) annotate(key, value string) {
+	r.annotations = append(r.annotations, annotation{key, value})
+	r.runner = r.runner || key == helmAnnotation
 }
 
 func (r *Resource) identifyObject(o Object) {
@@ -421,7 +426,7 @@ func (r *Resource) identifyObject(o Object) {
 	all, _ := meta["annotations"].(map[string]any)
 	for k, v := range all {
 		if s, ok := v.(string); ok {
-			r.annotations = append(r.annotations, annotation{k, s})
+			r.annotate(k, s)
 		}
 	}
 }

@@ -5,12 +5,16 @@ import (
 	"strings"
 )
 
+// helmAnnotation is what Helm 4 gives all that it hands to a post-renderer.
+const helmAnnotation = "postrenderer.helm.sh/postrender-filename"
+
 // runnerAnnotation reports whether an annotation was added by the runner of a
-// function for its own use. Policies must not see it: it is gone before
-// anything reaches a cluster.
+// function or post-renderer for its own use. Policies must not see it: it is
+// gone before anything reaches a cluster.
 func runnerAnnotation(key string) bool {
 	switch key {
-	case "config.kubernetes.io/index", "config.kubernetes.io/path", "config.kubernetes.io/origin",
+	case helmAnnotation,
+		"config.kubernetes.io/index", "config.kubernetes.io/path", "config.kubernetes.io/origin",
 		"config.k8s.io/id", "alpha.config.kubernetes.io/transformations":
 		return true
 	}

@@ -1,6 +1,10 @@
 package resource
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
 
 func TestMoved(t *testing.T) {
 	named := func(names ...string) Object {
@@ -58,5 +62,22 @@ func TestUpdateUnpairsWhatMoved(t *testing.T) {
   - name: a # the first
 `; r.text != want {
 		t.Errorf("got:\n%s", r.text)
+	}
+}
+
+// Helm finds its annotation again, and policies see what a cluster would.
+func TestHelmAnnotationIsHidden(t *testing.T) {
+	r := parseOne(t, "apiVersion: v1\nkind: A\nmetadata:\n  name: a\n  annotations:\n    postrenderer.helm.sh/postrender-filename: web/templates/a.yaml\n")
+	o := object(t, r)
+	if d := cmp.Diff(map[string]any{"name": "a"}, o["metadata"]); d != "" {
+		t.Errorf("policies see (-want +got):\n%s", d)
+	}
+	o["metadata"].(map[string]any)["annotations"] = map[string]any{"team": "shop"}
+	if err := r.Update(o); err != nil {
+		t.Fatal(err)
+	}
+	want := "apiVersion: v1\nkind: A\nmetadata:\n  name: a\n  annotations:\n    postrenderer.helm.sh/postrender-filename: web/templates/a.yaml\n    team: shop\n"
+	if d := cmp.Diff(want, r.text); d != "" {
+		t.Error(d)
 	}
 }

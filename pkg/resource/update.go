@@ -29,7 +29,7 @@ func (r *Resource) Update(after Object) error {
 // UpdateFrom is Update for a caller who still has what Object returned. What
 // after shares with it need not be looked through, which is most of the work.
 func (r *Resource) UpdateFrom(before, after Object) error {
-	if r.function { // before lacks what Object hides
+	if r.runner { // before lacks what Object hides
 		return r.Update(after)
 	}
 	return r.update(before, after)
@@ -53,7 +53,7 @@ func (t *tree) root(item bool) int32 {
 
 // update is Update once the present values are known.
 func (r *Resource) update(before, after Object) error {
-	if r.function {
+	if r.runner {
 		after = keepRunnerAnnotations(before, after)
 	}
 	if Equal(before, after) {

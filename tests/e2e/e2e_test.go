@@ -38,7 +38,7 @@ func TestScript(t *testing.T) {
 		t.Fatal(err)
 	}
 	bin := filepath.Join(root, "bin")
-	for _, program := range []string{"oneloop", "kustomize"} {
+	for _, program := range []string{"oneloop", "kustomize", "helm3", "helm4"} {
 		if _, err := os.Stat(filepath.Join(bin, program)); err != nil {
 			t.Fatalf("%v: run these tests with `make e2e`", err)
 		}
