@@ -21,7 +21,9 @@ import (
 // path; a glob (*, ?, [...] and ** for any folders), sorted by path, in which
 // folders stand for their manifests; or "-" for stdin. A file that several arguments name is read once, at its first
 // place. Hidden files and folders (.git, .github) are only read when an
-// argument names them.
+// argument names them. A symbolic link that is found in a folder may lead to
+// what is in that folder, in the working directory, or below them, and nowhere
+// else; one that an argument names is followed wherever it leads.
 //
 // The error joins the faults of all files, each with file and line.
 func Files(args []string, stdin io.Reader) ([]*resource.Resource, error) {
@@ -139,6 +141,8 @@ type tree interface {
 	Stat(name string) (fs.FileInfo, error)
 	ReadDir(name string) ([]fs.DirEntry, error)
 	Open(name string) (io.ReadCloser, error)
+	// Holds refuses a name that was found in dir and leads out of the tree.
+	Holds(dir, name string) error
 }
 
 type disk struct{}
@@ -147,7 +151,37 @@ func (disk) Stat(name string) (fs.FileInfo, error)      { return os.Stat(name) }
 func (disk) ReadDir(name string) ([]fs.DirEntry, error) { return os.ReadDir(name) }
 func (disk) Open(name string) (io.ReadCloser, error)    { return os.Open(name) }
 
+// Holds keeps links within dir and the working directory: who writes manifests
+// does not choose what else is read of the machine.
+func (disk) Holds(dir, name string) error {
+	to, err := target(name)
+	if err != nil {
+		return nil //nolint:nilerr // a broken link is an error when it is read, if it ever is
+	}
+	for _, root := range []string{dir, "."} {
+		if root, err = target(root); err != nil {
+			return err
+		}
+		if relative, err := filepath.Rel(root, to); err == nil && filepath.IsLocal(relative) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s: the link leads out of the folder and out of the working directory; start in the folder that holds both, or name the file that it leads to", name)
+}
+
+// target is the absolute path of a file without links in it.
+func target(name string) (string, error) {
+	to, err := filepath.EvalSymlinks(name)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(to)
+}
+
 type confined struct{ root *os.Root }
+
+// Holds has nothing to do: the root follows no link that leads out of it.
+func (confined) Holds(string, string) error { return nil }
 
 func (c confined) Stat(name string) (fs.FileInfo, error)   { return c.root.Stat(name) }
 func (c confined) Open(name string) (io.ReadCloser, error) { return c.root.Open(name) }
@@ -236,10 +270,17 @@ func expand(from tree, arg string) ([]string, error) {
 // manifests lists the manifest files in a folder and all below it.
 func manifests(from tree, dir string) ([]string, error) {
 	var out []string
-	err := walk(from, dir, false, func(name string, isDir bool) {
-		if !isDir && isManifest(name) {
+	err := walk(from, dir, false, func(name string, isDir, link bool) error {
+		if !isDir && !isManifest(name) {
+			return nil
+		}
+		if !isDir {
 			out = append(out, name)
 		}
+		if link {
+			return from.Holds(dir, name)
+		}
+		return nil
 	})
 	slices.SortFunc(out, byPath)
 	return out, err
@@ -260,7 +301,8 @@ func isManifest(name string) bool {
 
 // walk visits everything below dir. Links to folders are followed, but not to one
 // that they lie in, which would be endless.
-func walk(from tree, dir string, hidden bool, visit func(name string, isDir bool), above ...fs.FileInfo) error {
+// What visit returns ends the walk, but fs.SkipDir only leaves out a folder.
+func walk(from tree, dir string, hidden bool, visit func(name string, isDir, link bool) error, above ...fs.FileInfo) error {
 	start := dir
 	if start == "" {
 		start = "."
@@ -283,12 +325,19 @@ func walk(from tree, dir string, hidden bool, visit func(name string, isDir bool
 		}
 		name := join(dir, e.Name())
 		isDir := e.IsDir()
-		if e.Type()&fs.ModeSymlink != 0 {
+		link := e.Type()&fs.ModeSymlink != 0
+		if link {
 			// A broken link is an error when it is read, if it ever is.
 			info, err := from.Stat(name)
 			isDir = err == nil && info.IsDir()
 		}
-		visit(name, isDir)
+		err := visit(name, isDir, link)
+		if errors.Is(err, fs.SkipDir) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
 		if isDir {
 			if err := walk(from, name, hidden, visit, above...); err != nil {
 				return err
@@ -340,18 +389,32 @@ func glob(from tree, pattern string) ([]string, error) {
 		hidden = hidden || strings.HasPrefix(e, ".")
 	}
 	var out, folders []string
-	err := walk(from, filepath.FromSlash(start), hidden, func(name string, isDir bool) {
+	top := filepath.FromSlash(start)
+	err := walk(from, top, hidden, func(name string, isDir, link bool) error {
 		relative := filepath.ToSlash(strings.TrimPrefix(strings.TrimPrefix(name, filepath.FromSlash(start)), string(filepath.Separator)))
 		if dir == "" {
 			name = filepath.FromSlash(relative)
 		}
+		found := strings.Split(relative, "/")
+		if isDir && link {
+			if !reaches(elements[n:], found) {
+				return fs.SkipDir
+			}
+			if err := from.Holds(top, name); err != nil {
+				return err
+			}
+		}
 		switch {
-		case !matches(elements[n:], strings.Split(relative, "/")):
+		case !matches(elements[n:], found):
 		case isDir:
 			folders = append(folders, name)
 		case isManifest(name) || strings.Trim(elements[len(elements)-1], "*") != "":
 			out = append(out, name)
+			if link {
+				return from.Holds(top, name)
+			}
 		}
+		return nil
 	})
 	for _, f := range folders {
 		names, folderErr := manifests(from, f)
@@ -359,6 +422,18 @@ func glob(from tree, pattern string) ([]string, error) {
 	}
 	slices.SortFunc(out, byPath)
 	return slices.Compact(out), err
+}
+
+// reaches reports whether a pattern may match the folder name, or what is in it.
+func reaches(pattern, name []string) bool {
+	if len(name) == 0 || len(pattern) > 0 && pattern[0] == "**" {
+		return true
+	}
+	if len(pattern) == 0 {
+		return false
+	}
+	ok, _ := path.Match(pattern[0], name[0])
+	return ok && reaches(pattern[1:], name[1:])
 }
 
 func matches(pattern, name []string) bool {

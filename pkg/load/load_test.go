@@ -105,6 +105,46 @@ func TestLinkedFolders(t *testing.T) {
 	}
 }
 
+// Who writes manifests does not choose what is read of the machine.
+func TestLinksStayWhereTheyAre(t *testing.T) {
+	secret := t.TempDir()
+	if err := os.WriteFile(filepath.Join(secret, "token.yaml"), []byte("geheim"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	folder(t, map[string]string{"file/a.yaml": manifest("a"), "folder/b.yaml": manifest("b"), "other/c.yaml": manifest("c"), "shared.yaml": manifest("s")})
+	for link, to := range map[string]string{
+		"file/link.yaml": filepath.Join(secret, "token.yaml"), "folder/sub": secret, "other/readme": filepath.Join(secret, "token.yaml"),
+		"other/shared.yaml": "../shared.yaml", "named.yaml": filepath.Join(secret, "token.yaml"),
+	} {
+		if err := os.Symlink(to, link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct{ arg, want string }{
+		{"file", "file/link.yaml: the link leads out of the folder"},
+		{"file/*.yaml", "file/link.yaml: the link leads out of the folder"},
+		{"fi*", "file/link.yaml: the link leads out of the folder"},
+		{"file/[l-m]*", "file/link.yaml: the link leads out of the folder"},
+		{"folder", "folder/sub: the link leads out of the folder"},
+		{"folder/**", "folder/sub: the link leads out of the folder"},
+	} {
+		if _, err := load.Files([]string{tt.arg}, nil); err == nil || !strings.HasPrefix(err.Error(), tt.want) || strings.Contains(err.Error(), "geheim") {
+			t.Errorf("%s: error %v, want %s", tt.arg, err, tt.want)
+		}
+		if _, err := load.Names([]string{tt.arg}); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+			t.Errorf("%s: names: error %v, want %s", tt.arg, err, tt.want)
+		}
+	}
+	rs, err := load.Files([]string{"other"}, nil)
+	if d := cmp.Diff([]string{"other/c.yaml:1 c", "other/shared.yaml:1 s"}, names(rs)); err != nil || d != "" {
+		t.Errorf("%v (-want +got):\n%s", err, d)
+	}
+	// What the user names is the user's to know.
+	if _, err := load.Files([]string{"named.yaml"}, nil); err == nil || !strings.Contains(err.Error(), "geheim") {
+		t.Errorf("named.yaml: error %v", err)
+	}
+}
+
 func TestFilesFaults(t *testing.T) {
 	folder(t, map[string]string{
 		"bad.yaml":     "a: b\n\tc: d\n",
