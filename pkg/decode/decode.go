@@ -352,7 +352,7 @@ func (f *fields) add(t reflect.Type, prefix []int) {
 
 // unknown says that a field has no place, and which one may be meant.
 func unknown(name string, names []string) string {
-	if near := nearest(name, names); near != "" {
+	if near := Nearest(name, names); near != "" {
 		return fmt.Sprintf("unknown field %q; did you mean %q?", name, near)
 	}
 	if len(names) == 0 {
@@ -371,9 +371,9 @@ func oneOf(names []string) string {
 	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
 }
 
-// nearest returns the name that differs least from name, "" if all differ too
+// Nearest returns the name that differs least from name, "" if all differ too
 // much to be meant.
-func nearest(name string, names []string) string {
+func Nearest(name string, names []string) string {
 	best, bestDistance := "", 1+len(name)/3
 	for _, n := range names {
 		if strings.EqualFold(n, name) {

@@ -239,9 +239,12 @@ type placeError struct {
 
 func (e *placeError) Unwrap() error { return e.error }
 
-// hinted says why something may be missing here that is there in a cluster.
+// hinted says what to do about an error in the words of the API server, and why
+// something may be missing here that is there in a cluster.
 func (r *request) hinted(err error) error {
 	switch text := err.Error(); {
+	case strings.Contains(text, "may not mutate atomic"):
+		return fmt.Errorf("%w (write a JSONPatch for it)", err)
 	case !strings.Contains(text, "no such key"):
 		return err
 	case r.old == nil && mentions(text, "oldObject"):

@@ -8,6 +8,7 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
+	"github.com/oneloop-dev/oneloop/pkg/policy/internal/configuration"
 	"github.com/oneloop-dev/oneloop/pkg/policy/internal/constraints"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
@@ -77,10 +78,18 @@ func (v *vetting) policy(s *policySpec) {
 	for i, e := range s.Variables {
 		v.expression(spec.Key("variables").Index(i).Key("expression"), e.Expression)
 	}
+	kinds, all := s.MatchConstraints.Kinds()
+	if !all {
+		kinds = nil
+	}
 	for i, m := range s.Mutations {
 		at := spec.Key("mutations").Index(i)
 		if m.ApplyConfiguration != nil {
-			v.expression(at.Key("applyConfiguration").Key("expression"), m.ApplyConfiguration.Expression)
+			at := at.Key("applyConfiguration").Key("expression")
+			v.expression(at, m.ApplyConfiguration.Expression)
+			for _, text := range configuration.Faults(m.ApplyConfiguration.Expression, kinds, false, "write a JSONPatch") {
+				v.add(at, policy.Broken, policy.Warning, nil, false, "%s", text)
+			}
 		}
 		if m.JSONPatch == nil {
 			continue

@@ -3,6 +3,7 @@ package kyvernocel
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/oneloop-dev/oneloop/pkg/expr/cel"
 	"github.com/oneloop-dev/oneloop/pkg/facts"
@@ -74,6 +75,9 @@ func (c *compiler) applyConfiguration(at fieldpath.Path, text string, atomics bo
 			merge = schemas.MergeAtomics
 		}
 		out, err := merge(resource.IDOf(o).Kind, o, configuration)
+		if err != nil && strings.Contains(err.Error(), "may not mutate atomic") {
+			err = fmt.Errorf("%w (write a JSONPatch for it, or set evaluation.useServerSideApply)", err)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("error applying patch: %w", err)
 		}

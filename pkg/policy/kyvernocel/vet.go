@@ -11,9 +11,11 @@ import (
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/types"
 
+	"github.com/oneloop-dev/oneloop/pkg/expr/cel"
 	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
+	"github.com/oneloop-dev/oneloop/pkg/policy/internal/configuration"
 	"github.com/oneloop-dev/oneloop/pkg/policy/internal/constraints"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel/internal/autogen"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel/internal/library"
@@ -46,9 +48,25 @@ func vet(docs []*resource.Resource) []policy.Finding {
 			if p, faults := spec.ReadImageValidating(d); len(faults) == 0 {
 				v.imageValidating(p)
 			}
+		case "PolicyException":
+			if e, faults := spec.ReadException(d); len(faults) == 0 {
+				v.exception(e, docs)
+			}
 		}
 	}
 	return v.findings
+}
+
+// exception finds the policies that an exception names and nobody gave.
+func (v *vetting) exception(e *spec.PolicyException, docs []*resource.Resource) {
+	for i, ref := range e.Spec.PolicyRefs {
+		at := fieldpath.Path{}.Key("spec").Key("policyRefs").Index(i)
+		if _, ok := kinds[ref.Kind]; !ok {
+			v.addf(at.Key("kind"), policy.Noted, policy.Warning, "exempts from nothing: %s is no kind of policy of %s", ref.Kind, spec.Group)
+		} else if !slices.ContainsFunc(docs, func(d *resource.Resource) bool { return d.ID().Kind.Kind == ref.Kind && d.ID().Name == ref.Name }) {
+			v.addf(at.Key("name"), policy.Noted, policy.Note, "exempts from the %s %s, which is not among the policies", ref.Kind, ref.Name)
+		}
+	}
 }
 
 // A vetting collects findings, about one document after another.
@@ -112,7 +130,7 @@ func (v *vetting) expression(at fieldpath.Path, text string) {
 		told[what] = true
 		return !was
 	}
-	visit(text, func(e ast.Expr) {
+	cel.Visit(text, func(e ast.Expr) {
 		switch e.Kind() {
 		case ast.SelectKind:
 			s := e.AsSelect()
@@ -269,6 +287,28 @@ func (v *vetting) mutating(p *spec.MutatingPolicy) {
 	}
 	if autogen.Possible(s.MatchConstraints) {
 		v.autogen(at, s)
+	}
+	v.configurations(at.Key("mutations"), s)
+}
+
+// configurations finds ApplyConfigurations that fail.
+func (v *vetting) configurations(at fieldpath.Path, s *spec.MutatingSpec) {
+	changed := s.MatchConstraints
+	if t := s.TargetMatchConstraints; t != nil {
+		changed = &t.Resources
+	}
+	kinds, all := changed.Kinds()
+	if !all {
+		return
+	}
+	atomics := s.Evaluation != nil && s.Evaluation.UseServerSideApply
+	for i, m := range s.Mutations {
+		if m.ApplyConfiguration == nil {
+			continue
+		}
+		for _, text := range configuration.Faults(m.ApplyConfiguration.Expression, kinds, atomics, "write a JSONPatch, or set evaluation.useServerSideApply") {
+			v.addf(at.Index(i).Key("applyConfiguration").Key("expression"), policy.Broken, policy.Warning, "%s", text)
+		}
 	}
 }
 

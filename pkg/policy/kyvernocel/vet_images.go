@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/cel-go/common/ast"
 
+	"github.com/oneloop-dev/oneloop/pkg/expr/cel"
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel/internal/spec"
@@ -43,7 +44,7 @@ func (v *vetting) imageValidating(p *spec.ImageValidatingPolicy) {
 	verifies := false
 	var asked []string // the names of attestors
 	look := func(at fieldpath.Path, text string) {
-		visit(text, func(e ast.Expr) {
+		cel.Visit(text, func(e ast.Expr) {
 			switch e.Kind() {
 			case ast.SelectKind:
 				if sel := e.AsSelect(); isIdent(sel.Operand(), "attestors") {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/oneloop-dev/oneloop/pkg/decode"
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
+	"github.com/oneloop-dev/oneloop/pkg/patch/apply"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
@@ -32,6 +33,25 @@ func (r *Resources) Unserved(path fieldpath.Path) []decode.Fault {
 	look(path.Key("resourceRules"), r.ResourceRules)
 	look(path.Key("excludeResourceRules"), r.ExcludeResourceRules)
 	return out
+}
+
+// Kinds lists the kinds of Kubernetes itself whose objects rules may match; all is
+// false when they may match others, too.
+func (r *Resources) Kinds() (kinds []resource.Kind, all bool) {
+	if r == nil || len(r.ResourceRules) == 0 {
+		return nil, false
+	}
+	for _, rule := range r.ResourceRules {
+		if slices.Contains(rule.Resources, "*") || slices.Contains(rule.Resources, "*/*") ||
+			!everyGroup(rule.APIGroups, func(kinds map[string]string) bool { return kinds != nil }) {
+			return nil, false
+		}
+	}
+	return slices.DeleteFunc(apply.Kinds(), func(k resource.Kind) bool {
+		return !slices.ContainsFunc(r.ResourceRules, func(rule Rule) bool {
+			return has(rule.APIGroups, k.Group) && has(rule.APIVersions, k.Version) && slices.Contains(rule.Resources, resource.Plural(k.Kind))
+		})
+	}), true
 }
 
 // unserved says why no object is of the resource that a rule names; "": it may be.
