@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -146,6 +148,9 @@ ResourceList to standard output. kustomize and kpt call it like that.`,
 			}
 			return runFunction(cmd.Context(), s, root)
 		},
+	}
+	if strings.HasPrefix(filepath.Base(os.Args[0]), "kubectl-") {
+		cmd.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl oneloop"}
 	}
 	cmd.Flags().StringVar(&root, "root", ".", "folder that the files named in the functionConfig must be below")
 	cmd.AddCommand(renderCommand(s), diffCommand(s), lockCommand(s), testCommand(s), vetCommand(s), compareCommand(s), pushCommand(s), explainCommand(s), installCommand())

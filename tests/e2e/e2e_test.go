@@ -45,6 +45,7 @@ func TestScript(t *testing.T) {
 	}
 	missing := map[string]error{}
 	_, missing["kpt"] = exec.LookPath("kpt")
+	_, missing["kubectl"] = exec.LookPath("kubectl")
 	missing["engine"] = buildImage(root)
 	_, missing["docker-registry"] = exec.LookPath("docker-registry")
 	missing["unshare"] = exec.Command("unshare", "--map-root-user", "--net", "true").Run()

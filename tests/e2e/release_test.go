@@ -19,6 +19,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
 )
 
 // TestRelease makes a release in two copies of the source, and compares.
@@ -53,7 +54,7 @@ func TestRelease(t *testing.T) {
 		archive = base + ".zip"
 	}
 	want := ""
-	for _, name := range []string{base + ".cdx.json", archive} {
+	for _, name := range []string{"oneloop.krew.yaml", base + ".cdx.json", archive} {
 		want += fmt.Sprintf("%x  %s\n", sha256.Sum256(first[name]), name)
 	}
 	if diff := cmp.Diff(want, string(first["SHA256SUMS"])); diff != "" {
@@ -79,6 +80,28 @@ func TestRelease(t *testing.T) {
 		t.Errorf("--version: %v, %s", err, version)
 	}
 	checkSBOM(t, program, first[base+".cdx.json"])
+
+	var plugin struct {
+		Spec struct {
+			Version   string
+			Platforms []struct {
+				Selector         struct{ MatchLabels map[string]string }
+				URI, SHA256, Bin string
+			}
+		}
+	}
+	if err := yaml.Unmarshal(first["oneloop.krew.yaml"], &plugin); err != nil {
+		t.Fatal(err)
+	}
+	spec := plugin.Spec
+	if spec.Version != "v1.2.3-rc.1" || len(spec.Platforms) != 1 {
+		t.Fatalf("krew: version %s and %d platforms", spec.Version, len(spec.Platforms))
+	}
+	p := spec.Platforms[0]
+	if p.SHA256 != fmt.Sprintf("%x", sha256.Sum256(first[archive])) || p.Bin != name ||
+		!strings.HasSuffix(p.URI, "/v1.2.3-rc.1/"+archive) || p.Selector.MatchLabels["os"] != runtime.GOOS {
+		t.Errorf("krew: %+v", p)
+	}
 }
 
 // checkSBOM compares the components with the modules that go version finds.

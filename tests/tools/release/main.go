@@ -1,6 +1,6 @@
 // Command release builds oneloop for all platforms. It writes for each an
-// archive and an SBOM in CycloneDX's JSON, and SHA256SUMS of them all. Nothing
-// in them tells of the machine or the time: the same commit and version give
+// archive and an SBOM in CycloneDX's JSON, a manifest for krew, and SHA256SUMS of
+// them all. Nothing in them tells of the machine or the time: the same commit and version give
 // the same bytes. It runs in the root of the repository and needs no network
 // once the modules are there.
 package main
@@ -64,6 +64,7 @@ func release(version, out string, targets []string) error {
 	if err != nil {
 		return err
 	}
+	archives := map[string]string{}
 	for _, target := range targets {
 		goos, goarch, ok := strings.Cut(target, "/")
 		if !ok {
@@ -80,10 +81,12 @@ func release(version, out string, targets []string) error {
 			return err
 		}
 		files = append(files, help...)
+		archive := base + ".tar.gz"
 		if goos == "windows" {
-			err = writeZip(base+".zip", files)
+			archive = base + ".zip"
+			err = writeZip(archive, files)
 		} else {
-			err = writeTar(base+".tar.gz", files)
+			err = writeTar(archive, files)
 		}
 		if err != nil {
 			return err
@@ -91,6 +94,10 @@ func release(version, out string, targets []string) error {
 		if err := writeSBOM(base+".cdx.json", program, version); err != nil {
 			return err
 		}
+		archives[target] = filepath.Base(archive)
+	}
+	if err := writeKrew(out, version, targets, archives); err != nil {
+		return err
 	}
 	return writeSums(out)
 }
