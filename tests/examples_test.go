@@ -67,8 +67,17 @@ func TestArgocdDemo(t *testing.T) {
 }
 
 func TestFluxPodinfo(t *testing.T) {
-	stdout, stderr, code := render(t, "../examples/flux-podinfo",
-		"-p", "policies", "--facts", "namespaces.yaml", "--lock", "images.lock.yaml", "apps")
+	comesOut(t, "../examples/flux-podinfo", "-p", "policies", "--facts", "namespaces.yaml", "--lock", "images.lock.yaml", "apps")
+}
+
+func TestGatekeeper(t *testing.T) {
+	comesOut(t, "../examples/gatekeeper", "-p", "policies", "--facts", "namespaces.yaml", "apps")
+}
+
+// comesOut compares what render prints in a folder with its after.yaml.
+func comesOut(t *testing.T, dir string, args ...string) {
+	t.Helper()
+	stdout, stderr, code := render(t, dir, args...)
 	if code != 0 || stderr != "" {
 		t.Fatalf("exit code %d, stderr %q", code, stderr)
 	}
@@ -130,6 +139,7 @@ func TestReadmesShowTheResult(t *testing.T) {
 		"../README.md":                       "argocd-demo",
 		"../examples/argocd-demo/README.md":  "argocd-demo",
 		"../examples/flux-podinfo/README.md": "flux-podinfo",
+		"../examples/gatekeeper/README.md":   "gatekeeper",
 	} {
 		after := read(t, filepath.Join("../examples", example, "after.yaml"))
 		shown := 0

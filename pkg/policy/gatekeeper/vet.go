@@ -68,9 +68,25 @@ func (v *vetting) mutator(m *mutator) {
 		v.add(spec.Key("applyTo"), policy.Needed, policy.Note, &facts.Spec{Operation: "UPDATE"}, false,
 			"never applies: rendering creates resources; where it should be UPDATE, declare operation of ClusterFacts")
 	}
+	if m.podsOnly() {
+		v.add(spec, policy.Noted, policy.Note, nil, false,
+			"applies to Pods alone, not to the templates of Deployments and others: a cluster changes the Pods that they make; to render that, name those kinds in another mutator, with the location in their template")
+	}
 	if e, ok := m.set.(external); ok {
 		v.external(&e)
 	}
+}
+
+// podsOnly reports whether m applies to Pods and to nothing that makes Pods.
+func (m *mutator) podsOnly() bool {
+	if m.match.Source == "Generated" {
+		return false
+	}
+	selects := func(group, kind string) bool {
+		return m.selects(resource.Kind{Group: group, Version: "v1", Kind: kind})
+	}
+	return selects("", "Pod") && !selects("apps", "Deployment") && !selects("apps", "StatefulSet") && !selects("apps", "DaemonSet") &&
+		!selects("apps", "ReplicaSet") && !selects("batch", "Job") && !selects("batch", "CronJob")
 }
 
 func (v *vetting) external(e *external) {

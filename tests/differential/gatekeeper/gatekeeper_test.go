@@ -28,11 +28,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	provider "github.com/open-policy-agent/frameworks/constraint/pkg/apis/externaldata/unversioned"
 	"github.com/open-policy-agent/frameworks/constraint/pkg/externaldata"
+	config "github.com/open-policy-agent/gatekeeper/v3/apis/config/v1alpha1"
 	"github.com/open-policy-agent/gatekeeper/v3/apis/mutations/unversioned"
+	"github.com/open-policy-agent/gatekeeper/v3/pkg/controller/config/process"
 	"github.com/open-policy-agent/gatekeeper/v3/pkg/mutation"
 	"github.com/open-policy-agent/gatekeeper/v3/pkg/mutation/mutators"
 	"github.com/open-policy-agent/gatekeeper/v3/pkg/mutation/path/parser"
 	"github.com/open-policy-agent/gatekeeper/v3/pkg/mutation/types"
+	"github.com/open-policy-agent/gatekeeper/v3/pkg/wildcard"
 	admission "k8s.io/api/admission/v1"
 	core "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -69,7 +72,10 @@ type sample struct {
 }
 
 func newSample(i int) *sample {
-	g := &generator{mathrand.New(mathrand.NewPCG(*seed, uint64(i)))}
+	g := &generator{mathrand.New(mathrand.NewPCG(*seed, uint64(i))), 0.02}
+	if g.likely(0.2) {
+		g.odd = 0.2
+	}
 	s := &sample{namespaceLabels: map[string]any{}, operation: pick(g, "CREATE", "CREATE", "CREATE", "UPDATE")}
 	s.object, s.kind = g.object()
 	for n := range 1 + g.IntN(5) {
@@ -442,7 +448,7 @@ func compare(t *testing.T, r *reference, s *sample, differs func(format string, 
 func TestLocations(t *testing.T) {
 	pieces := []string{"a", "spec", "containers", ".", ".", "[", "]", ":", "*", "name", "80", "0", " ", "\n", `"`, "'", `\`, "-", "_", "é", "\x00", "x y", "7a", "/"}
 	counts := map[bool]int{}
-	g := &generator{mathrand.New(mathrand.NewPCG(*seed, 99))}
+	g := &generator{mathrand.New(mathrand.NewPCG(*seed, 99)), 0.2}
 	for range *samples * 3 {
 		var b strings.Builder
 		if g.likely(0.5) {
@@ -495,4 +501,51 @@ func samePath(want parser.Path, got string) bool {
 	}
 	back, err := parser.Parse(got)
 	return err == nil && back.String() == want.String()
+}
+
+// TestExcluded compares which namespaces a Config keeps from the webhook.
+func TestExcluded(t *testing.T) {
+	g := &generator{Rand: mathrand.New(mathrand.NewPCG(*seed, 7))}
+	words := []string{"", "a", "b", "-", "ab", "a-b"}
+	counts := map[bool]int{}
+	for range *samples / 10 {
+		var entries []config.MatchEntry
+		var list []any
+		for range 1 + g.IntN(2) {
+			glob := pick(g, "", "*") + pick(g, words...) + pick(g, words...) + pick(g, "", "*")
+			processes := []string{pick(g, "*", "mutation-webhook", "webhook", "audit", "sync")}
+			entries = append(entries, config.MatchEntry{Processes: processes, ExcludedNamespaces: []wildcard.Wildcard{wildcard.Wildcard(glob)}})
+			list = append(list, map[string]any{"processes": []any{processes[0]}, "excludedNamespaces": []any{glob}})
+		}
+		object := map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "web", "namespace": "a" + pick(g, words...) + pick(g, words...)}}
+		switch g.IntN(4) {
+		case 0:
+			object = map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "a" + pick(g, words...)}}
+		case 1:
+			object = map[string]any{"apiVersion": "v1", "kind": "Node", "metadata": map[string]any{"name": "a"}}
+		}
+		excluder := process.New()
+		excluder.Add(entries)
+		want, err := excluder.IsNamespaceExcluded(process.Mutation, &unstructured.Unstructured{Object: object})
+		if err != nil {
+			t.Fatal(err)
+		}
+		set, err := compile([]map[string]any{
+			{"apiVersion": "config.gatekeeper.sh/v1alpha1", "kind": "Config", "metadata": map[string]any{"name": "config", "namespace": "gatekeeper-system"}, "spec": map[string]any{"match": list}},
+			{"apiVersion": "mutations.gatekeeper.sh/v1", "kind": "AssignMetadata", "metadata": map[string]any{"name": "m"}, "spec": map[string]any{
+				"location": "metadata.labels.x", "parameters": map[string]any{"assign": map[string]any{"value": "x"}}}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		results, err := set.Programs[0].Apply(t.Context(), policy.Input{ID: resource.IDOf(object), Object: object, Facts: facts.New(), Digests: digest.Off{}})
+		if err != nil || len(results) != 1 {
+			t.Fatal(results, err)
+		}
+		if got := results[0].Outcome == policy.Skipped; got != want {
+			t.Fatalf("%s on %s: Gatekeeper says %t, oneloop %t", text(list), text(object), want, got)
+		}
+		counts[want]++
+	}
+	t.Logf("%d excluded, %d not", counts[true], counts[false])
 }

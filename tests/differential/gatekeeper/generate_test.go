@@ -9,7 +9,10 @@ import (
 )
 
 // A generator makes mutators and objects of a small world, so that they meet.
-type generator struct{ *rand.Rand }
+type generator struct {
+	*rand.Rand
+	odd float64 // how likely a location takes a field for something else than it is
+}
 
 func (g *generator) likely(p float64) bool { return g.Float64() < p }
 
@@ -170,7 +173,7 @@ func (g *generator) location() (text string, end *shape, element map[string]any,
 	for at.fields != nil && (len(parts) < 2 || g.likely(0.85)) {
 		element = nil
 		name := pick(g, at.names()...)
-		if g.likely(0.02) {
+		if g.likely(g.odd) {
 			name = pick(g, "other", "name", "containers")
 		}
 		next := at.fields[name]
@@ -178,9 +181,9 @@ func (g *generator) location() (text string, end *shape, element map[string]any,
 			next = pick(g, scalar, container)
 		}
 		parts = append(parts, "."+g.name(name))
-		if next.key != "" && g.likely(0.95) || g.likely(0.02) {
+		if next.key != "" && !g.likely(2*g.odd) || g.likely(g.odd) {
 			key := next.key
-			if key == "" || g.likely(0.02) {
+			if key == "" || g.likely(g.odd) {
 				key = pick(g, "name", "x")
 			}
 			value := g.keyValue(key)
