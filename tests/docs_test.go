@@ -2,6 +2,7 @@ package tests
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -18,7 +19,7 @@ import (
 func pages(t *testing.T) []string {
 	t.Helper()
 	var out []string
-	for _, pattern := range []string{"../*.md", "../docs/*.md", "../examples/*/*.md"} {
+	for _, pattern := range []string{"../*.md", "../docs/*.md", "../docs/reference/*.md", "../examples/*/*.md"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %d files, %v", pattern, len(files), err)
@@ -28,16 +29,79 @@ func pages(t *testing.T) []string {
 	return out
 }
 
+// link is a link of Markdown to a file: its words, the file and the anchor.
+var link = regexp.MustCompile(`\[([^\]]*)\]\(([^)#]*)#?([^)]*)\)`)
+
+// code is what Markdown shows as it is written.
+var code = regexp.MustCompile("(?ms)^ *```.*?^ *```")
+
+// anchors are the names that GitHub gives to the headings of a page.
+func anchors(page string) []string {
+	var out []string
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(code.ReplaceAllString(page, ""), -1) {
+		name := regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(strings.ToLower(m[1]), "")
+		name = strings.ReplaceAll(name, " ", "-")
+		unique := name
+		for n := 1; slices.Contains(out, unique); n++ {
+			unique = fmt.Sprintf("%s-%d", name, n)
+		}
+		out = append(out, unique)
+	}
+	return out
+}
+
 func TestLinksOfTheDocs(t *testing.T) {
-	link := regexp.MustCompile(`\]\(([^)#]+)(#[^)]*)?\)`)
 	for _, page := range pages(t) {
-		for _, m := range link.FindAllStringSubmatch(read(t, page), -1) {
-			if strings.Contains(m[1], "://") {
+		for _, m := range link.FindAllStringSubmatch(code.ReplaceAllString(read(t, page), ""), -1) {
+			words, file, anchor := m[1], m[2], m[3]
+			if strings.Contains(file, "://") || file == "" && anchor == "" {
 				continue
 			}
-			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
-				t.Errorf("%s links to %s, which is not there", page, m[1])
+			to := page
+			if file != "" {
+				to = filepath.Join(filepath.Dir(page), file)
 			}
+			if _, err := os.Stat(to); err != nil {
+				t.Errorf("%s links to %s, which is not there", page, file)
+				continue
+			}
+			if anchor != "" && (filepath.Ext(to) != ".md" || !slices.Contains(anchors(read(t, to)), anchor)) {
+				t.Errorf("%s links to #%s, which %s does not have", page, anchor, to)
+			}
+			// A link that has the name of a test leads to the test.
+			if strings.HasPrefix(words, "Test") && !strings.Contains(read(t, to), "func "+words+"(t *testing.T)") {
+				t.Errorf("%s links to %s, which %s does not have", page, words, file)
+			}
+		}
+	}
+}
+
+// TestReachTheDocs: the index of the docs has a link to each page, and the front
+// page leads to each.
+func TestReachTheDocs(t *testing.T) {
+	linked := func(from string) (out []string) {
+		for _, m := range link.FindAllStringSubmatch(read(t, from), -1) {
+			to := filepath.Join(filepath.Dir(from), m[2])
+			out = append(out, to, filepath.Join(to, "README.md"))
+		}
+		return out
+	}
+	all := pages(t)
+	index := append(linked("../docs/README.md"), "../docs/README.md", "../README.md")
+	reached := []string{"../README.md"}
+	for i := 0; i < len(reached); i++ {
+		for _, to := range linked(reached[i]) {
+			if slices.Contains(all, to) && !slices.Contains(reached, to) {
+				reached = append(reached, to)
+			}
+		}
+	}
+	for _, page := range all {
+		if !slices.Contains(index, page) {
+			t.Errorf("docs/README.md does not link to %s", page)
+		}
+		if !slices.Contains(reached, page) {
+			t.Errorf("no way leads from README.md to %s", page)
 		}
 	}
 }

@@ -18,9 +18,14 @@ var block = regexp.MustCompile("(?s)```(yaml|console)\n(.*?)```")
 // named is the last name of a file in a text.
 var named = regexp.MustCompile("`([a-z/.-]+\\.yaml)`")
 
-// TestTutorial turns the page into a script and runs it.
+// TestTutorial turns pages into scripts and runs them.
 func TestTutorial(t *testing.T) {
-	page := read(t, "../docs/tutorial.md")
+	for page, steps := range map[string]int{"tutorial": 10, "semantics": 3} {
+		t.Run(page, func(t *testing.T) { tutorial(t, read(t, "../docs/"+page+".md"), steps) })
+	}
+}
+
+func tutorial(t *testing.T, page string, atLeast int) {
 	var script, files strings.Builder
 	end, steps := 0, 0
 	for _, m := range block.FindAllStringSubmatchIndex(page, -1) {
@@ -44,7 +49,7 @@ func TestTutorial(t *testing.T) {
 			fmt.Fprintf(&files, "-- files/step%d.sh --\nexec 2>&1\n%s\nexit 0\n-- files/want%d --\n%s", steps, line, steps, want)
 		}
 	}
-	if steps < 10 {
+	if steps < atLeast {
 		t.Fatalf("only %d commands", steps)
 	}
 	archive := "mkdir work\ncd work\n" + script.String() + files.String()
