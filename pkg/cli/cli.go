@@ -152,7 +152,7 @@ ResourceList to standard output. kustomize and kpt call it like that.`,
 	if strings.HasPrefix(filepath.Base(os.Args[0]), "kubectl-") {
 		cmd.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl oneloop"}
 	}
-	cmd.Flags().StringVar(&root, "root", ".", "folder that the files named in the functionConfig must be below")
+	cmd.Flags().StringVar(&root, "root", ".", "folder from which the functionConfig names files, all of them below it")
 	cmd.AddCommand(renderCommand(s), diffCommand(s), lockCommand(s), testCommand(s), vetCommand(s), compareCommand(s), pushCommand(s), explainCommand(s), installCommand())
 	for _, c := range cmd.Commands() {
 		for name, words := range completions() {
