@@ -159,7 +159,8 @@ real API server and Kyverno's admission controller answered. The gate fails when
 every feature that its policies use, and is met when the whole output is what was expected.
 
 A feature without a case is held by the tests beside the code, most of them answers recorded from Kyverno, and by the
-comparison with Kyverno's engine on random policies in [tests/differential](../tests/differential).
+comparison with Kyverno's engine on random policies in [tests/differential](../tests/differential). Gatekeeper's mutators have
+no cases in the corpus: they are compared with Gatekeeper's own code there.
 
 ## By category
 

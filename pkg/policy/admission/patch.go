@@ -6,9 +6,9 @@ import (
 	"strings"
 
 	"github.com/oneloop-dev/oneloop/pkg/expr/cel"
-	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/patch/apply"
 	"github.com/oneloop-dev/oneloop/pkg/patch/rfc6902"
+	"github.com/oneloop-dev/oneloop/pkg/policy/internal/schemas"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
@@ -18,7 +18,7 @@ func (m *mutator) patch(r *request, kind resource.Kind, object resource.Object, 
 	if err != nil {
 		return nil, err
 	}
-	schemas, err := schemasOf(r.in.Facts)
+	known, err := schemas.Of(r.in.Facts)
 	if err != nil {
 		return nil, refusal{err}
 	}
@@ -27,11 +27,11 @@ func (m *mutator) patch(r *request, kind resource.Kind, object resource.Object, 
 		if err != nil {
 			return nil, err
 		}
-		out, err := schemas.Merge(kind, object, patch)
+		out, err := known.Merge(kind, object, patch)
 		if err != nil {
 			return nil, fmt.Errorf("error applying patch: %w", err)
 		}
-		return stored(schemas, kind, object, out)
+		return stored(known, kind, object, out)
 	}
 	operations, err := cel.Patch(v)
 	if err != nil {
@@ -45,39 +45,27 @@ func (m *mutator) patch(r *request, kind resource.Kind, object resource.Object, 
 		return nil, err
 	}
 	if apply.BuiltIn().Knows(kind) {
-		if err := fits(schemas, kind, object, out); err != nil {
+		if err := fits(known, kind, object, out); err != nil {
 			return nil, err
 		}
 	}
-	return stored(schemas, kind, object, out)
+	return stored(known, kind, object, out)
 }
 
 // stored is what the next mutation sees of the result of one.
-func stored(schemas *apply.Schemas, kind resource.Kind, before, after resource.Object) (resource.Object, error) {
-	after, err := schemas.Stored(kind, before, after)
+func stored(known *apply.Schemas, kind resource.Kind, before, after resource.Object) (resource.Object, error) {
+	after, err := known.Stored(kind, before, after)
 	if err != nil {
 		return nil, refusal{err}
 	}
-	return schemas.Shown(kind, after)
-}
-
-// schemasOf returns the schemas of all kinds of a run.
-func schemasOf(f *facts.Facts) (*apply.Schemas, error) {
-	type key struct{}
-	return facts.Derived(f, key{}, func(f *facts.Facts) (*apply.Schemas, error) {
-		crds, err := f.List(facts.CRD.Group, facts.CRD.Kind, "")
-		if err != nil || len(crds) == 0 {
-			return apply.BuiltIn(), err
-		}
-		return apply.BuiltIn().With(crds)
-	})
+	return known.Shown(kind, after)
 }
 
 // fits refuses what the API server can't read of an object that a JSON patch
 // made of a built-in kind: fields that the kind does not have, and values of
 // another type. That it refuses whatever failurePolicy says.
-func fits(schemas *apply.Schemas, kind resource.Kind, before, after resource.Object) error {
-	_, unknown, err := schemas.Prune(kind, before, after)
+func fits(known *apply.Schemas, kind resource.Kind, before, after resource.Object) error {
+	_, unknown, err := known.Prune(kind, before, after)
 	if err != nil {
 		return refusal{err}
 	}
@@ -88,18 +76,18 @@ func fits(schemas *apply.Schemas, kind resource.Kind, before, after resource.Obj
 		}
 		return refusal{fmt.Errorf("Internal error occurred: strict decoding error: %s", strings.Join(fields, ", "))} //nolint:staticcheck // the words of the API server
 	}
-	wrong := wrongTypes(schemas, kind, after)
+	wrong := wrongTypes(known, kind, after)
 	if wrong == nil {
 		return nil
 	}
-	if was := wrongTypes(schemas, kind, before); was != nil && was.Error() == wrong.Error() {
+	if was := wrongTypes(known, kind, before); was != nil && was.Error() == wrong.Error() {
 		return nil // it is not the patch's
 	}
 	return refusal{fmt.Errorf("Internal error occurred: the result does not fit the kind: %w", wrong)} //nolint:staticcheck // the words of the API server
 }
 
-func wrongTypes(schemas *apply.Schemas, kind resource.Kind, o resource.Object) error {
-	_, err := schemas.MergeAtomics(kind, resource.Object{"apiVersion": kind.APIVersion(), "kind": kind.Kind}, o)
+func wrongTypes(known *apply.Schemas, kind resource.Kind, o resource.Object) error {
+	_, err := known.MergeAtomics(kind, resource.Object{"apiVersion": kind.APIVersion(), "kind": kind.Kind}, o)
 	if err == nil || !strings.Contains(err.Error(), "expected ") {
 		return nil
 	}

@@ -17,7 +17,7 @@ func BenchmarkApply(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	r := parse(b, pod("{containers: [{name: web, image: web, args: [--port=80]}, {name: proxy, image: proxy}]}"))[0]
+	r := parse(b, thing("{containers: [{name: web, image: web, args: [--port=80]}, {name: proxy, image: proxy}]}"))[0]
 	o, err := r.Object()
 	if err != nil {
 		b.Fatal(err)

@@ -36,6 +36,11 @@
 // Each of pathTests names a beginning of the location that must or must not be
 // there; where it does not hold, the mutator leaves the field alone.
 //
+// What a mutator adds and the kind does not have is dropped with a warning, as by the
+// API server: so a location for Pods in a mutator for Deployments shows. The schemas
+// are those of Kubernetes 1.36 and of the CustomResourceDefinitions among manifests
+// and facts.
+//
 // # Mutators
 //
 //	Assign          sets a field, or a whole element of a list, outside of metadata
@@ -117,6 +122,7 @@
 // # Results
 //
 //	pass   the mutator changed the resource
+//	warn   what it adds is dropped
 //	skip   it matched and there was nothing to change, or Gatekeeper does not see
 //	       the namespace
 //	error  it could not be applied

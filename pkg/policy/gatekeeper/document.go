@@ -212,7 +212,7 @@ func (r *reading) location(at fieldpath.Path, text string) location {
 	}
 	l, err := parseLocation(text)
 	if err != nil {
-		r.fault(at, "%q %w", text, err)
+		r.fault(at, "%.80q %w", text, err)
 		return nil
 	}
 	return l

@@ -26,8 +26,8 @@ func parse(t testing.TB, text string) []*resource.Resource {
 	return docs
 }
 
-// pods is the beginning of a spec about Pods.
-const pods = `applyTo: [{groups: [""], versions: [v1], kinds: [Pod]}]`
+// things is the beginning of a spec about Things, a kind without a schema.
+const things = `applyTo: [{groups: [""], versions: [v1], kinds: [Thing]}]`
 
 // mutator is a document; spec is in the flow style, without its braces.
 func mutator(kind, name, spec string) string {
@@ -38,13 +38,13 @@ func mutator(kind, name, spec string) string {
 	return fmt.Sprintf("apiVersion: mutations.gatekeeper.sh/%s\nkind: %s\nmetadata: {name: %s}\nspec: {%s}\n", version, kind, name, spec)
 }
 
-// assign is an Assign for Pods.
+// assign is an Assign for Things.
 func assign(name, location, value string, more ...string) string {
-	return mutator("Assign", name, fmt.Sprintf("%s, location: %q, parameters: {assign: {value: %s}%s}", pods, location, value, strings.Join(append([]string{""}, more...), ", ")))
+	return mutator("Assign", name, fmt.Sprintf("%s, location: %q, parameters: {assign: {value: %s}%s}", things, location, value, strings.Join(append([]string{""}, more...), ", ")))
 }
 
 func set(name, location, values string, more ...string) string {
-	return mutator("ModifySet", name, fmt.Sprintf("%s, location: %q, parameters: {values: {fromList: %s}%s}", pods, location, values, strings.Join(append([]string{""}, more...), ", ")))
+	return mutator("ModifySet", name, fmt.Sprintf("%s, location: %q, parameters: {values: {fromList: %s}%s}", things, location, values, strings.Join(append([]string{""}, more...), ", ")))
 }
 
 const (
@@ -56,9 +56,9 @@ func tests(list ...string) string { return "pathTests: [" + strings.Join(list, "
 
 func test(path, condition string) string { return fmt.Sprintf("{subPath: %q, %s}", path, condition) }
 
-// pod is a Pod with a spec in the flow style.
-func pod(spec string) string {
-	return "apiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: shop}\nspec: " + spec + "\n"
+// pod is a Thing with a spec in the flow style.
+func thing(spec string) string {
+	return "apiVersion: v1\nkind: Thing\nmetadata: {name: web, namespace: shop}\nspec: " + spec + "\n"
 }
 
 // apply returns what mutators make of an object, and the rules of the results that
@@ -96,7 +96,7 @@ func apply(t *testing.T, known *facts.Facts, object string, mutators ...string) 
 	return out, rules, nil
 }
 
-// TestSet has one mutator and the spec of a Pod.
+// TestSet has one mutator and the spec of a Thing.
 func TestSet(t *testing.T) {
 	for _, tt := range []struct{ name, mutator, spec, want string }{
 		{"field", assign("a", "spec.x", "1"), "{}", "{x: 1}"},
@@ -128,8 +128,8 @@ func TestSet(t *testing.T) {
 		{"whole element must not exist", assign("a", "spec.l[name: a]", "{name: a}", tests(test("spec.l[name: a]", never))), "{l: [{name: a, x: 1}]}", "{l: [{name: a, x: 1}]}"},
 		{"nothing is left of the way to a test that fails", assign("a", "spec.x.w.z", "1", tests(test("spec.x.w", must))), "{}", "{}"},
 
-		{"name", mutator("Assign", "a", pods+", location: spec.x, parameters: {assign: {fromMetadata: {field: name}}}"), "{}", "{x: web}"},
-		{"namespace", mutator("Assign", "a", pods+", location: spec.x, parameters: {assign: {fromMetadata: {field: namespace}}}"), "{}", "{x: shop}"},
+		{"name", mutator("Assign", "a", things+", location: spec.x, parameters: {assign: {fromMetadata: {field: name}}}"), "{}", "{x: web}"},
+		{"namespace", mutator("Assign", "a", things+", location: spec.x, parameters: {assign: {fromMetadata: {field: namespace}}}"), "{}", "{x: shop}"},
 
 		{"merge", set("a", "spec.l", "[b, c, {x: 1}]"), "{l: [a, b, {x: 1}]}", "{l: [a, b, {x: 1}, c]}"},
 		{"merge is the default, and adds a list", set("a", "spec.x.l", "[b, b]"), "{}", "{x: {l: [b, b]}}"},
@@ -139,14 +139,14 @@ func TestSet(t *testing.T) {
 		// A quirk of Gatekeeper: what is on the way is there afterwards.
 		{"prune what is not there", set("a", "spec.x.l", "[b]", "operation: prune"), "{}", "{x: {}}"},
 
-		{"image", mutator("AssignImage", "a", pods+`, location: "spec.l[name: *].image", parameters: {assignDomain: r.example.com, assignTag: ":2"}`), "{l: [{image: web:1}, {}]}", "{l: [{image: r.example.com/web:2}, {image: \"r.example.com/:2\"}]}"},
+		{"image", mutator("AssignImage", "a", things+`, location: "spec.l[name: *].image", parameters: {assignDomain: r.example.com, assignTag: ":2"}`), "{l: [{image: web:1}, {}]}", "{l: [{image: r.example.com/web:2}, {image: \"r.example.com/:2\"}]}"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, rules, err := apply(t, nil, pod(tt.spec), tt.mutator)
+			got, rules, err := apply(t, nil, thing(tt.spec), tt.mutator)
 			if err != nil {
 				t.Fatal(err)
 			}
-			want, err := parse(t, pod(tt.want))[0].Object()
+			want, err := parse(t, thing(tt.want))[0].Object()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -170,9 +170,9 @@ func TestSetFaults(t *testing.T) {
 		{assign("a", "spec.x[name: a]", "{name: a}"), "{x: [{}, 7]}", "spec.x[1]: expected a map, found the number 7"},
 		{set("a", "spec.x", "[1]"), "{x: {}}", "spec.x: expected a list to treat as a set, found a map"},
 		{set("a", "spec.x", "[1]", "operation: prune"), "{x: 1}", "spec.x: expected a list to treat as a set, found the number 1"},
-		{mutator("AssignImage", "a", pods+`, location: "spec.x", parameters: {assignTag: ":2"}`), "{x: 1}", "spec.x: expected the text of an image reference, found the number 1"},
+		{mutator("AssignImage", "a", things+`, location: "spec.x", parameters: {assignTag: ":2"}`), "{x: 1}", "spec.x: expected the text of an image reference, found the number 1"},
 	} {
-		_, _, err := apply(t, nil, pod(tt.spec), tt.mutator)
+		_, _, err := apply(t, nil, thing(tt.spec), tt.mutator)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s on %s\ngot  %v\nwant %s", tt.mutator, tt.spec, err, tt.want)
 		}
@@ -186,7 +186,7 @@ func TestSetFaults(t *testing.T) {
 // TestAssignReadsIntegersAsFloats: until the resource is admitted, an integer that
 // Assign wrote is equal to no other, as in Gatekeeper, whose values are JSON floats.
 func TestAssignReadsIntegersAsFloats(t *testing.T) {
-	got, _, err := apply(t, nil, pod("{}"), assign("a", "spec.ports", "[{port: 80}]"), assign("b", "spec.ports[port: 80].name", "web"))
+	got, _, err := apply(t, nil, thing("{}"), assign("a", "spec.ports", "[{port: 80}]"), assign("b", "spec.ports[port: 80].name", "web"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func TestAssignReadsIntegersAsFloats(t *testing.T) {
 	if d := cmp.Diff(want, got["spec"].(map[string]any)["ports"]); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}
-	_, rules, err := apply(t, nil, pod("{x: 80}"), assign("a", "spec.x", "80"))
+	_, rules, err := apply(t, nil, thing("{x: 80}"), assign("a", "spec.x", "80"))
 	if err != nil || len(rules) > 0 {
 		t.Errorf("80 in place of 80 changes something: %v, %v", rules, err)
 	}
@@ -223,12 +223,12 @@ func TestSystem(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, mutators := range [][]string{tt.mutators, slices.Collect(reversed(tt.mutators))} {
-				got, rules, err := apply(t, nil, pod("{}"), mutators...)
+				got, rules, err := apply(t, nil, thing("{}"), mutators...)
 				if err != nil {
 					t.Fatal(err)
 				}
 				labels, spec, _ := strings.Cut(tt.want, "} ")
-				want, err := parse(t, "apiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: shop, labels: "+labels+"}}\nspec: "+spec+"\n")[0].Object()
+				want, err := parse(t, "apiVersion: v1\nkind: Thing\nmetadata: {name: web, namespace: shop, labels: "+labels+"}}\nspec: "+spec+"\n")[0].Object()
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -256,13 +256,43 @@ func reversed(list []string) func(func(string) bool) {
 	}
 }
 
+// TestDropped: the API server drops what a mutator adds and the kind does not have,
+// as when a location for Pods is written for Deployments.
+func TestDropped(t *testing.T) {
+	docs := parse(t, strings.ReplaceAll(assign("a", "spec.containers[name: web].image", "web:2")+"---\n"+assign("b", "spec.replicas", "2"), `{groups: [""], versions: [v1], kinds: [Thing]}`, "{groups: [apps], versions: [v1], kinds: [Deployment]}"))
+	s, err := gatekeeper.Language.Compile(docs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := parse(t, "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {own: stays}\n")[0]
+	o, err := r.Object()
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, err := s.Programs[0].Apply(t.Context(), policy.Input{ID: r.ID(), Object: o, Facts: facts.New(), Digests: digest.Off{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range results {
+		got = append(got, fmt.Sprintf("%s %s: %s %v", r.Outcome.Status(), r.Rule, r.Message, r.Object["spec"]))
+	}
+	want := []string{
+		"warn a: apps/v1/Deployment has no field spec.containers in Kubernetes 1.36, whose API server drops what the mutator adds there, as is done here <nil>",
+		"pass b: mutated Deployment/web map[own:stays replicas:2]",
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+}
+
 // TestFailureChangesNothing: what ran before the one that fails has done nothing.
 func TestFailureChangesNothing(t *testing.T) {
 	s, err := gatekeeper.Language.Compile(parse(t, assign("a", "spec.x", "1")+"---\n"+assign("b", "spec.w.z", "1")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := parse(t, pod("{w: 1}"))[0]
+	r := parse(t, thing("{w: 1}"))[0]
 	o, err := r.Object()
 	if err != nil {
 		t.Fatal(err)
@@ -282,7 +312,7 @@ func TestMatch(t *testing.T) {
 		}
 		return fmt.Sprintf("apiVersion: %s\nkind: %s\nmetadata: {%s}\nspec: {}\n", group, kind, meta)
 	}
-	web := object("Pod", "name: web, namespace: shop, labels: {team: blue}")
+	web := object("Thing", "name: web, namespace: shop, labels: {team: blue}")
 	shop := object("Namespace", "name: shop, labels: {tier: front}")
 	role := object("ClusterRole", "name: web")
 	for _, tt := range []struct {
@@ -290,9 +320,9 @@ func TestMatch(t *testing.T) {
 		want          bool
 	}{
 		{"", web, true},
-		{"kinds: [{kinds: [Pod]}]", web, true},
+		{"kinds: [{kinds: [Thing]}]", web, true},
 		{"kinds: [{kinds: ['*'], apiGroups: ['']}]", web, true},
-		{"kinds: [{kinds: [Pod], apiGroups: [apps]}]", web, false},
+		{"kinds: [{kinds: [Thing], apiGroups: [apps]}]", web, false},
 		{"kinds: [{kinds: [Deployment]}, {apiGroups: ['*']}]", web, true},
 		{"scope: Namespaced", web, true},
 		{"scope: Cluster", web, false},
@@ -303,7 +333,7 @@ func TestMatch(t *testing.T) {
 		{"scope: cluster", web, true}, // a quirk: what is not known is *
 		{"namespaces: [prod, 'sh*']", web, true},
 		{"namespaces: [prod]", web, false},
-		{"namespaces: [default]", object("Pod", "name: web"), true},
+		{"namespaces: [default]", object("Thing", "name: web"), true},
 		{"namespaces: [prod]", role, true}, // a quirk: what has no namespace is in all of them
 		{"namespaces: [prod]", shop, false},
 		{"namespaces: [shop]", shop, true},
@@ -314,24 +344,24 @@ func TestMatch(t *testing.T) {
 		{"labelSelector: {matchLabels: {team: red}}", web, false},
 		{"labelSelector: {matchExpressions: [{key: team, operator: NotIn, values: [blue]}]}", web, false},
 		{"labelSelector: {matchLabels: {kubernetes.io/metadata.name: shop}}", shop, true},
-		{"labelSelector: {matchLabels: {team: blue}}", object("Pod", "name: web, labels: {team: blue, odd: true}"), false}, // a quirk
+		{"labelSelector: {matchLabels: {team: blue}}", object("Thing", "name: web, labels: {team: blue, odd: true}"), false}, // a quirk
 		{"namespaceSelector: {matchLabels: {tier: front}}", web, true},
 		{"namespaceSelector: {matchLabels: {tier: back}}", web, false},
 		{"namespaceSelector: {matchLabels: {tier: front}}", shop, true},
 		{"namespaceSelector: {matchLabels: {tier: front}}", role, true}, // likewise
-		{"namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: other}}", object("Pod", "name: web, namespace: other"), true},
-		{"namespaceSelector: {}", object("Pod", "name: web, namespace: other"), true},
+		{"namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: other}}", object("Thing", "name: web, namespace: other"), true},
+		{"namespaceSelector: {}", object("Thing", "name: web, namespace: other"), true},
 		{"name: 'we*'", web, true},
 		{"name: db", web, false},
-		{"name: 'web-*'", object("Pod", "generateName: web-"), true},
-		{"name: '*-web'", object("Pod", "generateName: a-web"), false},
+		{"name: 'web-*'", object("Thing", "generateName: web-"), true},
+		{"name: '*-web'", object("Thing", "generateName: a-web"), false},
 		{"source: Original", web, true},
 		{"source: All", web, true},
 		{"source: Generated", web, false},
 		// What decides without the labels of a namespace spares asking for them.
-		{"name: db, namespaceSelector: {matchLabels: {tier: front}}", object("Pod", "name: web, namespace: other"), false},
+		{"name: db, namespaceSelector: {matchLabels: {tier: front}}", object("Thing", "name: web, namespace: other"), false},
 		// Gatekeeper leaves its own alone.
-		{"", object("Pod", "name: web, namespace: gatekeeper-system"), false},
+		{"", object("Thing", "name: web, namespace: gatekeeper-system"), false},
 	} {
 		known := facts.New()
 		known.AddResources(parse(t, shop)...)
@@ -356,23 +386,23 @@ func TestApplyTo(t *testing.T) {
 		applyTo, operation string
 		want               bool
 	}{
-		{"[{groups: [''], versions: [v1], kinds: [Pod]}]", "CREATE", true},
-		{"[{groups: [''], versions: [v1], kinds: [Pod]}]", "UPDATE", true},
-		{"[{groups: [''], versions: [v1], kinds: [Pod]}]", "DELETE", false},
-		{"[{groups: ['*'], versions: [v1], kinds: [Pod]}]", "CREATE", false}, // no wildcards
-		{"[{groups: [''], versions: [v2], kinds: [Pod]}]", "CREATE", false},
-		{"[{groups: [apps], versions: [v1], kinds: [Pod]}, {groups: [''], versions: [v1], kinds: [Node]}]", "CREATE", false},
-		{"[{groups: [apps, ''], versions: [v1], kinds: [Node, Pod]}]", "CREATE", true},
-		{"[{groups: [''], versions: [v1], kinds: [Pod], operations: [UPDATE]}]", "CREATE", false},
-		{"[{groups: [''], versions: [v1], kinds: [Pod], operations: ['*']}]", "UPDATE", true},
+		{"[{groups: [''], versions: [v1], kinds: [Thing]}]", "CREATE", true},
+		{"[{groups: [''], versions: [v1], kinds: [Thing]}]", "UPDATE", true},
+		{"[{groups: [''], versions: [v1], kinds: [Thing]}]", "DELETE", false},
+		{"[{groups: ['*'], versions: [v1], kinds: [Thing]}]", "CREATE", false}, // no wildcards
+		{"[{groups: [''], versions: [v2], kinds: [Thing]}]", "CREATE", false},
+		{"[{groups: [apps], versions: [v1], kinds: [Thing]}, {groups: [''], versions: [v1], kinds: [Node]}]", "CREATE", false},
+		{"[{groups: [apps, ''], versions: [v1], kinds: [Node, Thing]}]", "CREATE", true},
+		{"[{groups: [''], versions: [v1], kinds: [Thing], operations: [UPDATE]}]", "CREATE", false},
+		{"[{groups: [''], versions: [v1], kinds: [Thing], operations: ['*']}]", "UPDATE", true},
 		// Kind and operation are asked of the same entry.
-		{"[{groups: [''], versions: [v1], kinds: [Pod], operations: [UPDATE]}, {groups: [''], versions: [v1], kinds: [Node]}]", "CREATE", false},
+		{"[{groups: [''], versions: [v1], kinds: [Thing], operations: [UPDATE]}, {groups: [''], versions: [v1], kinds: [Node]}]", "CREATE", false},
 	} {
 		known := facts.New()
 		if err := known.Declare(facts.Spec{Operation: tt.operation}); err != nil {
 			t.Fatal(err)
 		}
-		got, _, err := apply(t, known, pod("{}"), mutator("Assign", "a", "applyTo: "+tt.applyTo+", location: spec.x, parameters: {assign: {value: 1}}"))
+		got, _, err := apply(t, known, thing("{}"), mutator("Assign", "a", "applyTo: "+tt.applyTo+", location: spec.x, parameters: {assign: {value: 1}}"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -384,9 +414,9 @@ func TestApplyTo(t *testing.T) {
 
 func TestConflicts(t *testing.T) {
 	image := func(name, location string) string {
-		return mutator("AssignImage", name, fmt.Sprintf("%s, location: %q, parameters: {assignTag: \":1\"}", pods, location))
+		return mutator("AssignImage", name, fmt.Sprintf("%s, location: %q, parameters: {assignTag: \":1\"}", things, location))
 	}
-	external := mutator("Assign", "x", pods+", location: spec.a, parameters: {assign: {externalData: {provider: p}}}")
+	external := mutator("Assign", "x", things+", location: spec.a, parameters: {assign: {externalData: {provider: p}}}")
 	for _, tt := range []struct {
 		name     string
 		mutators []string
@@ -407,9 +437,9 @@ func TestConflicts(t *testing.T) {
 		{"below external data", []string{external, assign("b", "spec.a.w", "1")}, []string{"spec.a, which one sets as a whole, and another goes into: Assign/x (in.yaml:1) and Assign/b (in.yaml:6)"}},
 		{"beside external data", []string{external, assign("b", "spec.b.w", "1")}, nil},
 		{"three", []string{assign("a", "spec.x.w", "1"), assign("b", "spec.x[name: a].w", "1"), assign("c", "spec.x.z", "1")}, []string{"Assign/a (in.yaml:1) and Assign/b (in.yaml:6) and Assign/c (in.yaml:11)"}},
-		{"other kinds", []string{assign("a", "spec.x.w", "1"), strings.ReplaceAll(assign("b", "spec.x[name: a].w", "1"), "Pod", "Node")}, nil},
-		{"other operations", []string{strings.ReplaceAll(assign("a", "spec.x.w", "1"), "[Pod]", "[Pod], operations: [UPDATE]"), strings.ReplaceAll(assign("b", "spec.x[name: a].w", "1"), "[Pod]", "[Pod], operations: [CREATE]")}, nil},
-		{"an operation that rendering does not have", []string{strings.ReplaceAll(assign("a", "spec.x.w", "1"), "[Pod]", "[Pod], operations: [UPDATE]"), assign("b", "spec.x[name: a].w", "1")}, []string{"conflicts about spec.x"}},
+		{"other kinds", []string{assign("a", "spec.x.w", "1"), strings.ReplaceAll(assign("b", "spec.x[name: a].w", "1"), "Thing", "Node")}, nil},
+		{"other operations", []string{strings.ReplaceAll(assign("a", "spec.x.w", "1"), "[Thing]", "[Thing], operations: [UPDATE]"), strings.ReplaceAll(assign("b", "spec.x[name: a].w", "1"), "[Thing]", "[Thing], operations: [CREATE]")}, nil},
+		{"an operation that rendering does not have", []string{strings.ReplaceAll(assign("a", "spec.x.w", "1"), "[Thing]", "[Thing], operations: [UPDATE]"), assign("b", "spec.x[name: a].w", "1")}, []string{"conflicts about spec.x"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := gatekeeper.Language.Compile(parse(t, strings.Join(tt.mutators, "---\n")))
@@ -428,7 +458,7 @@ func TestConflicts(t *testing.T) {
 func TestExternalData(t *testing.T) {
 	const provider = "apiVersion: externaldata.gatekeeper.sh/v1beta1\nkind: Provider\nmetadata: {name: p}\nspec: {url: 'https://p.example.com'}\n"
 	with := func(more string) string {
-		return mutator("Assign", "a", pods+`, location: "spec.l[name: *].image", parameters: {assign: {externalData: {provider: p`+more+`}}}`)
+		return mutator("Assign", "a", things+`, location: "spec.l[name: *].image", parameters: {assign: {externalData: {provider: p`+more+`}}}`)
 	}
 	answer := func(items ...any) facts.APICall {
 		return facts.APICall{URLPath: "https://p.example.com", Method: "POST", Response: map[string]any{"response": map[string]any{"idempotent": true, "items": items}}}
@@ -460,7 +490,7 @@ func TestExternalData(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			got, rules, err := apply(t, known, pod("{l: [{image: a}, {image: b}]}"), provider, tt.mutator)
+			got, rules, err := apply(t, known, thing("{l: [{image: a}, {image: b}]}"), provider, tt.mutator)
 			if err != nil {
 				if !strings.Contains(err.Error(), tt.want) {
 					t.Errorf("got  %v\nwant %s", err, tt.want)
@@ -476,7 +506,7 @@ func TestExternalData(t *testing.T) {
 			}
 		})
 	}
-	_, _, err := apply(t, nil, pod("{l: [{image: a}]}"), with(""))
+	_, _, err := apply(t, nil, thing("{l: [{image: a}]}"), with(""))
 	if !errors.Is(err, facts.ErrMissing) || !strings.Contains(err.Error(), "Provider p is not known") {
 		t.Errorf("without the Provider: %v", err)
 	}
@@ -492,16 +522,16 @@ func TestExempt(t *testing.T) {
 		name, config, object string
 		want                 bool
 	}{
-		{"its namespace", excluding("mutation-webhook", "sh*"), pod("{}"), false},
-		{"its namespace, from everything", excluding("'*'", "shop"), pod("{}"), false},
-		{"from something else", excluding("audit", "shop"), pod("{}"), true},
-		{"another namespace", excluding("'*'", "prod"), pod("{}"), true},
+		{"its namespace", excluding("mutation-webhook", "sh*"), thing("{}"), false},
+		{"its namespace, from everything", excluding("'*'", "shop"), thing("{}"), false},
+		{"from something else", excluding("audit", "shop"), thing("{}"), true},
+		{"another namespace", excluding("'*'", "prod"), thing("{}"), true},
 		{"a Namespace", excluding("'*'", "shop"), "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n", false},
 		{"no namespace", excluding("'*'", "shop"), "apiVersion: v1\nkind: Node\nmetadata: {name: shop}\n", true},
 		{"no namespace, but everything", excluding("'*'", "*"), "apiVersion: v1\nkind: Node\nmetadata: {name: shop}\n", false},
-		{"where Gatekeeper is", excluding("'*'", "prod"), "apiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: gk}\n", false},
+		{"where Gatekeeper is", excluding("'*'", "prod"), "apiVersion: v1\nkind: Thing\nmetadata: {name: web, namespace: gk}\n", false},
 		{"a Namespace with the label", label, "apiVersion: v1\nkind: Namespace\nmetadata: {name: other, labels: {admission.gatekeeper.sh/ignore: ''}}\n", false},
-		{"in a namespace with the label", label, "apiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: ignored}\n", false},
+		{"in a namespace with the label", label, "apiVersion: v1\nkind: Thing\nmetadata: {name: web, namespace: ignored}\n", false},
 		{"a kind of Gatekeeper", label, "apiVersion: expansion.gatekeeper.sh/v1\nkind: ExpansionTemplate\nmetadata: {name: web}\n", false},
 		{"a webhook", label, "apiVersion: admissionregistration.k8s.io/v1\nkind: MutatingWebhookConfiguration\nmetadata: {name: web}\n", false},
 	} {
@@ -523,18 +553,18 @@ func TestExempt(t *testing.T) {
 
 func TestCompileFaults(t *testing.T) {
 	image := func(parameters string) string {
-		return mutator("AssignImage", "a", pods+`, location: "spec.l[name: *].image", parameters: {`+parameters+"}")
+		return mutator("AssignImage", "a", things+`, location: "spec.l[name: *].image", parameters: {`+parameters+"}")
 	}
 	for _, tt := range []struct{ doc, want string }{
 		{strings.Replace(assign("a", "spec.x", "1"), "/v1\n", "/v2\n", 1), `in.yaml:1: Assign/a at apiVersion: there is no version "v2" of Assign; expected mutations.gatekeeper.sh/v1`},
 		{mutator("Assigns", "a", ""), "mutations.gatekeeper.sh has no kind Assigns; expected Assign, AssignMetadata, ModifySet or AssignImage"},
 		{assign("a", "spec.x", "1", "pathTest: []"), `spec.parameters.pathTest: unknown field "pathTest"; did you mean "pathTests"?`},
 		{mutator("Assign", "a", "location: spec.x, parameters: {assign: {value: 1}}"), "spec.applyTo: expected the kinds"},
-		{mutator("Assign", "a", "applyTo: [{versions: [v1], kinds: [Pod]}], location: spec.x, parameters: {assign: {value: 1}}"), "spec.applyTo[0]: expected groups"},
-		{strings.Replace(assign("a", "spec.x", "1"), "[Pod]", "[Pod], operations: [CREATE, CREATE]", 1), "operations[1]: CREATE is there twice"},
-		{strings.Replace(assign("a", "spec.x", "1"), "[Pod]", "[Pod], operations: [CREATE, '*']", 1), "operations: * stands for all operations"},
-		{strings.Replace(assign("a", "spec.x", "1"), "[Pod]", "[Pod], operations: [CONNECT]", 1), `operations[0]: expected CREATE, UPDATE or *, found "CONNECT"`},
-		{mutator("Assign", "a", pods+", parameters: {assign: {value: 1}}"), "spec.location: expected the place of a field"},
+		{mutator("Assign", "a", "applyTo: [{versions: [v1], kinds: [Thing]}], location: spec.x, parameters: {assign: {value: 1}}"), "spec.applyTo[0]: expected groups"},
+		{strings.Replace(assign("a", "spec.x", "1"), "[Thing]", "[Thing], operations: [CREATE, CREATE]", 1), "operations[1]: CREATE is there twice"},
+		{strings.Replace(assign("a", "spec.x", "1"), "[Thing]", "[Thing], operations: [CREATE, '*']", 1), "operations: * stands for all operations"},
+		{strings.Replace(assign("a", "spec.x", "1"), "[Thing]", "[Thing], operations: [CONNECT]", 1), `operations[0]: expected CREATE, UPDATE or *, found "CONNECT"`},
+		{mutator("Assign", "a", things+", parameters: {assign: {value: 1}}"), "spec.location: expected the place of a field"},
 		{assign("a", "spec.x[", "1"), `spec.location: "spec.x[" at character 8: expected the name of a key field, found the end`},
 		{assign("a", "metadata.labels.x", "1"), "spec.location: Assign does not change metadata; use AssignMetadata"},
 		{assign("a", "spec.l[name: a].name", "b"), "spec.location: name is the key by which the elements of the list are found"},
@@ -542,13 +572,13 @@ func TestCompileFaults(t *testing.T) {
 		{assign("a", "spec.l[name: a]", "text"), "spec.parameters.assign.value: an element of the list is a map with its key name"},
 		{assign("a", "spec.l[name: a]", "{name: b}"), "spec.parameters.assign.value: expected name: a in it, as in the location"},
 		{assign("a", "spec.l[port: 80]", "{port: 80}"), "spec.parameters.assign.value.port: Gatekeeper refuses this: it reads an integer in a value as a float"},
-		{mutator("Assign", "a", pods+`, location: "spec.l[name: a]", parameters: {assign: {fromMetadata: {field: name}}}`), "an element of a list is assigned as a whole"},
-		{mutator("Assign", "a", pods+", location: spec.x, parameters: {assign: {}}"), "spec.parameters.assign: expected one of value, fromMetadata and externalData, found 0"},
+		{mutator("Assign", "a", things+`, location: "spec.l[name: a]", parameters: {assign: {fromMetadata: {field: name}}}`), "an element of a list is assigned as a whole"},
+		{mutator("Assign", "a", things+", location: spec.x, parameters: {assign: {}}"), "spec.parameters.assign: expected one of value, fromMetadata and externalData, found 0"},
 		{assign("a", "spec.x", "null"), "found 0"},
-		{mutator("Assign", "a", pods+", location: spec.x, parameters: {assign: {fromMetadata: {field: uid}}}"), `fromMetadata.field: expected name or namespace, found "uid"`},
-		{mutator("Assign", "a", pods+", location: spec.x, parameters: {assign: {fromMetadata: {}}}"), "fromMetadata: expected a field: name or namespace"},
-		{mutator("Assign", "a", pods+", location: spec.x, parameters: {assign: {externalData: {}}}"), "externalData: expected a provider"},
-		{mutator("Assign", "a", pods+", location: spec.x, parameters: {assign: {externalData: {provider: p, failurePolicy: UseDefault}}}"), "externalData: failurePolicy: UseDefault needs a default"},
+		{mutator("Assign", "a", things+", location: spec.x, parameters: {assign: {fromMetadata: {field: uid}}}"), `fromMetadata.field: expected name or namespace, found "uid"`},
+		{mutator("Assign", "a", things+", location: spec.x, parameters: {assign: {fromMetadata: {}}}"), "fromMetadata: expected a field: name or namespace"},
+		{mutator("Assign", "a", things+", location: spec.x, parameters: {assign: {externalData: {}}}"), "externalData: expected a provider"},
+		{mutator("Assign", "a", things+", location: spec.x, parameters: {assign: {externalData: {provider: p, failurePolicy: UseDefault}}}"), "externalData: failurePolicy: UseDefault needs a default"},
 		{assign("a", "spec.x.w", "1", tests(test("spec.z", must))), "spec.parameters.pathTests: subPath spec.z is not the beginning of the location spec.x.w"},
 		{assign("a", "spec.x.w", "1", tests(test("spec.x.w.z", must))), "is not the beginning"},
 		{assign("a", "spec.x.w", "1", tests(test("spec.x", must), test("spec.x", never))), "spec.x is under both MustExist and MustNotExist"},
@@ -556,12 +586,12 @@ func TestCompileFaults(t *testing.T) {
 		{assign("a", "spec.x.w", "1", tests(test("spec.x.w", never), test("spec.x", must))), "expected those with MustExist first: Gatekeeper refuses one that comes after a MustNotExist"},
 		{assign("a", "spec.x.w", "1", tests(test("spec..x", must))), `pathTests[0].subPath: "spec..x" at character 6: expected a field name`},
 		{assign("a", "spec.x.w", "1", "pathTests: [{subPath: spec.x}]"), "pathTests[0]: expected a condition"},
-		{mutator("Assign", strings.Repeat("a", 64), pods+", location: spec.x, parameters: {assign: {value: 1}}"), "metadata.name: a name of 64 characters; expected at most 63"},
-		{strings.Replace(assign("a", "spec.x", "1"), pods, pods+", match: {namespaces: [a, 'b*c']}", 1), "spec.match.namespaces[1]: expected lower-case letters"},
-		{strings.Replace(assign("a", "spec.x", "1"), pods, pods+", match: {labelSelector: {matchExpressions: [{key: a, operator: Is}]}}", 1), "spec.match.labelSelector.matchExpressions[0].operator"},
-		{strings.Replace(assign("a", "spec.x", "1"), pods, pods+", match: {source: Other}", 1), `spec.match.source: expected All, Generated or Original, found "Other"`},
+		{mutator("Assign", strings.Repeat("a", 64), things+", location: spec.x, parameters: {assign: {value: 1}}"), "metadata.name: a name of 64 characters; expected at most 63"},
+		{strings.Replace(assign("a", "spec.x", "1"), things, things+", match: {namespaces: [a, 'b*c']}", 1), "spec.match.namespaces[1]: expected lower-case letters"},
+		{strings.Replace(assign("a", "spec.x", "1"), things, things+", match: {labelSelector: {matchExpressions: [{key: a, operator: Is}]}}", 1), "spec.match.labelSelector.matchExpressions[0].operator"},
+		{strings.Replace(assign("a", "spec.x", "1"), things, things+", match: {source: Other}", 1), `spec.match.source: expected All, Generated or Original, found "Other"`},
 
-		{mutator("AssignMetadata", "a", pods+", location: metadata.labels.x, parameters: {assign: {value: w}}"), `unknown field "applyTo"`},
+		{mutator("AssignMetadata", "a", things+", location: metadata.labels.x, parameters: {assign: {value: w}}"), `unknown field "applyTo"`},
 		{mutator("AssignMetadata", "a", "location: metadata.name, parameters: {assign: {value: w}}"), "spec.location: expected metadata.labels.KEY or metadata.annotations.KEY, found metadata.name"},
 		{mutator("AssignMetadata", "a", "location: metadata.labels.example.com, parameters: {assign: {value: w}}"), "quote a key with dots or slashes"},
 		{mutator("AssignMetadata", "a", "location: metadata.labels.x, parameters: {assign: {value: 1}}"), "labels and annotations are strings"},
@@ -619,15 +649,15 @@ func FuzzCompile(f *testing.F) {
 	for _, doc := range []string{
 		assign("a", "spec.l[name: *].x", "{a: [1, null]}", tests(test("spec.l", must))),
 		set("a", "spec.l", "[1, a, {b: c}]", "operation: prune"),
-		mutator("AssignImage", "a", pods+`, location: "spec.l[name: a].image", parameters: {assignTag: ":1"}`),
+		mutator("AssignImage", "a", things+`, location: "spec.l[name: a].image", parameters: {assignTag: ":1"}`),
 		mutator("AssignMetadata", "a", "match: {name: 'w*', labelSelector: {matchLabels: {a: b}}}, location: metadata.labels.x, parameters: {assign: {fromMetadata: {field: name}}}"),
-		mutator("Assign", "a", pods+", location: spec.x, parameters: {assign: {externalData: {provider: p, failurePolicy: Ignore}}}"),
+		mutator("Assign", "a", things+", location: spec.x, parameters: {assign: {externalData: {provider: p, failurePolicy: Ignore}}}"),
 		"apiVersion: config.gatekeeper.sh/v1alpha1\nkind: Config\nmetadata: {name: config}\nspec: {match: [{processes: ['*'], excludedNamespaces: [a]}]}\n",
 	} {
 		f.Add(doc)
 	}
-	pod := parse(f, pod("{l: [{name: a, image: web}, 7], x: text}"))[0]
-	object, err := pod.Object()
+	r := parse(f, thing("{l: [{name: a, image: web}, 7], x: text}"))[0]
+	object, err := r.Object()
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -643,7 +673,7 @@ func FuzzCompile(f *testing.F) {
 			return
 		}
 		for _, p := range s.Programs {
-			if _, err := p.Apply(t.Context(), policy.Input{ID: pod.ID(), Object: object, Facts: facts.New(), Digests: digest.Off{}}); err != nil {
+			if _, err := p.Apply(t.Context(), policy.Input{ID: r.ID(), Object: object, Facts: facts.New(), Digests: digest.Off{}}); err != nil {
 				t.Error(err)
 			}
 		}

@@ -69,6 +69,10 @@ type syntaxError struct {
 
 func (e *syntaxError) Error() string { return fmt.Sprintf("at character %d: %s", e.at, e.message) }
 
+// deepest is how many nodes a location may have. Gatekeeper has no bound, and no
+// kind of Kubernetes comes near it; what is added for it has to be walked through.
+const deepest = 100
+
 // parseLocation reads a location:
 //
 //	location = field { "." field } .
@@ -93,6 +97,9 @@ func parseLocation(text string) (location, error) {
 				return nil, err
 			}
 			out = append(out, elements)
+		}
+		if len(out) > deepest {
+			return nil, &syntaxError{p.at, fmt.Sprintf("expected at most %d fields", deepest)}
 		}
 		switch p.kind {
 		case end:

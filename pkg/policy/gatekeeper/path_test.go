@@ -1,6 +1,7 @@
 package gatekeeper
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -68,6 +69,7 @@ func TestParseLocationFaults(t *testing.T) {
 		{"a[b: 9223372036854775808]", "at character 6: 9223372036854775808 is out of range"},
 		{"a.'b", "at character 3: the string has no closing '"},
 		{`a."b\"`, `at character 3: the string has no closing "`},
+		{strings.Repeat("a.", 5000) + "a", "at character 202: expected at most 100 fields"},
 		{"é.a/b", `at character 1: 'é' has no meaning here; quote the name that it belongs to`},
 		{"'é'.a/b", `at character 6: '/' has no meaning here; quote the name that it belongs to`},
 	} {
@@ -77,7 +79,7 @@ func TestParseLocationFaults(t *testing.T) {
 			got = err.Error()
 		}
 		if got != tt.want {
-			t.Errorf("%q\ngot  %s\nwant %s", tt.text, got, tt.want)
+			t.Errorf("%.200q\ngot  %s\nwant %s", tt.text, got, tt.want)
 		}
 	}
 }

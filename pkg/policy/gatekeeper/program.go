@@ -8,6 +8,7 @@ import (
 
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/internal/constraints"
+	"github.com/oneloop-dev/oneloop/pkg/policy/internal/schemas"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
@@ -69,7 +70,7 @@ func newAdmission(in policy.Input) (*admission, error) {
 // A step is a change that one mutator made.
 type step struct {
 	*mutator
-	after resource.Object // not yet of JSON values alone
+	after resource.Object // until all is settled, not of JSON values alone
 }
 
 // Apply implements policy.Program. As in Gatekeeper, the mutators run one after
@@ -181,24 +182,66 @@ func (p *program) results(a *admission, steps []step, matched map[*mutator]bool)
 			return []policy.Result{*last.asks(steps).failure(a, err)}
 		}
 	}
-	var out []policy.Result
-	changed := map[*mutator]bool{}
+	for i := range steps {
+		plain, _ := known.plain(map[string]any(steps[i].after))
+		steps[i].after = plain.(map[string]any) //nolint:forcetypeassert // what was a map
+	}
+	out, err := a.drop(steps)
+	if err != nil {
+		return []policy.Result{*steps[0].failure(a, err)}
+	}
+	told := map[*mutator]bool{}
+	for _, s := range steps {
+		told[s.mutator] = slices.ContainsFunc(out, func(r policy.Result) bool { return r.Policy == &s.ref })
+	}
 	o := a.in.Object
 	for _, s := range steps {
-		plain, _ := known.plain(map[string]any(s.after))
-		after := resource.Object(plain.(map[string]any)) //nolint:forcetypeassert // what was a map
-		if resource.Equal(map[string]any(o), map[string]any(after)) {
+		if resource.Equal(map[string]any(o), map[string]any(s.after)) {
 			continue // only to Gatekeeper
 		}
-		o, changed[s.mutator] = after, true
+		o, told[s.mutator] = s.after, true
 		out = append(out, s.result(policy.Result{Outcome: policy.Mutated, Object: o, Message: "mutated " + a.kind.Kind + "/" + a.name}))
 	}
 	for _, m := range p.mutators {
-		if matched[m] && !changed[m] {
+		if matched[m] && !told[m] {
 			out = append(out, m.result(policy.Result{Outcome: policy.Unchanged, Message: "nothing to change"}))
 		}
 	}
 	return out
+}
+
+// drop takes out of the steps what a mutator added and the kind does not have, as
+// the API server does with what a webhook answers. It returns notices about it.
+func (a *admission) drop(steps []step) ([]policy.Result, error) {
+	if len(steps) == 0 {
+		return nil, nil
+	}
+	known, err := schemas.Of(a.in.Facts)
+	if err != nil {
+		return nil, err
+	}
+	_, all, err := known.Prune(a.kind, a.in.Object, steps[len(steps)-1].after)
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	var out []policy.Result
+	before := a.in.Object
+	for i, s := range steps {
+		_, own, err := known.Prune(a.kind, before, s.after)
+		if err != nil {
+			return nil, err
+		}
+		own = slices.DeleteFunc(own, func(path string) bool { return !slices.Contains(all, path) })
+		if len(own) > 0 {
+			out = append(out, s.result(policy.Result{Outcome: policy.Noticed, Message: fmt.Sprintf(
+				"%s has no field %s in Kubernetes 1.36, whose API server drops what the mutator adds there, as is done here", a.kind, strings.Join(own, ", "))}))
+		}
+		before = s.after
+		if steps[i].after, _, err = known.Prune(a.kind, a.in.Object, s.after); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // asks returns the first mutator of the steps that asks a provider, else the last.

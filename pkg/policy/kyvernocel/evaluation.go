@@ -7,6 +7,7 @@ import (
 
 	"github.com/oneloop-dev/oneloop/pkg/expr/cel"
 	"github.com/oneloop-dev/oneloop/pkg/patch/apply"
+	"github.com/oneloop-dev/oneloop/pkg/policy/internal/schemas"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel/internal/library"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
@@ -68,11 +69,11 @@ func (ev *evaluation) hold(conditions []*expression) (bool, error) {
 // mergeable is an error where a JSON patch of the policy added a field that the
 // kind does not have: in between the API server drops none, and what has such a
 // field cannot be merged.
-func (ev *evaluation) mergeable(schemas *apply.Schemas, o resource.Object) error {
+func (ev *evaluation) mergeable(known *apply.Schemas, o resource.Object) error {
 	if !ev.patched {
 		return nil
 	}
-	_, dropped, err := schemas.Prune(resource.IDOf(o).Kind, ev.before, o)
+	_, dropped, err := known.Prune(resource.IDOf(o).Kind, ev.before, o)
 	if err == nil && len(dropped) > 0 {
 		err = fmt.Errorf("failed to convert original object to typed object: .%s: field not declared in schema; a JSON patch of the policy added it", dropped[0])
 	}
@@ -85,11 +86,11 @@ func (ev *evaluation) prune(before, after resource.Object) (resource.Object, err
 	if !ev.patched {
 		return after, nil // merging adds no such field
 	}
-	schemas, err := schemasOf(ev.request.in.Facts)
+	known, err := schemas.Of(ev.request.in.Facts)
 	if err != nil {
 		return nil, err
 	}
-	after, dropped, err := schemas.Prune(resource.IDOf(before).Kind, before, after)
+	after, dropped, err := known.Prune(resource.IDOf(before).Kind, before, after)
 	ev.request.dropped = append(ev.request.dropped, dropped...)
 	return after, err
 }

@@ -6,10 +6,9 @@ import (
 	"strings"
 
 	"github.com/oneloop-dev/oneloop/pkg/expr/cel"
-	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
-	"github.com/oneloop-dev/oneloop/pkg/patch/apply"
 	"github.com/oneloop-dev/oneloop/pkg/patch/rfc6902"
+	"github.com/oneloop-dev/oneloop/pkg/policy/internal/schemas"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
@@ -63,16 +62,16 @@ func (c *compiler) applyConfiguration(at fieldpath.Path, text string, atomics bo
 		if err != nil {
 			return nil, err
 		}
-		schemas, err := schemasOf(ev.request.in.Facts)
+		known, err := schemas.Of(ev.request.in.Facts)
 		if err != nil {
 			return nil, err
 		}
-		if err := ev.mergeable(schemas, o); err != nil {
+		if err := ev.mergeable(known, o); err != nil {
 			return nil, fmt.Errorf("error applying patch: %w", err)
 		}
-		merge := schemas.Merge
+		merge := known.Merge
 		if atomics {
-			merge = schemas.MergeAtomics
+			merge = known.MergeAtomics
 		}
 		out, err := merge(resource.IDOf(o).Kind, o, configuration)
 		if err != nil && strings.Contains(err.Error(), "may not mutate atomic") {
@@ -83,17 +82,4 @@ func (c *compiler) applyConfiguration(at fieldpath.Path, text string, atomics bo
 		}
 		return out, nil
 	}}
-}
-
-// schemasOf returns the schemas of the built-in kinds, and of those that the facts
-// define.
-func schemasOf(f *facts.Facts) (*apply.Schemas, error) {
-	type key struct{}
-	return facts.Derived(f, key{}, func(f *facts.Facts) (*apply.Schemas, error) {
-		definitions, err := f.List(facts.CRD.Group, facts.CRD.Kind, "")
-		if err != nil {
-			return nil, err
-		}
-		return apply.BuiltIn().With(definitions)
-	})
 }

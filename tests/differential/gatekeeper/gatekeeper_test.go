@@ -46,6 +46,7 @@ import (
 
 	"github.com/oneloop-dev/oneloop/pkg/digest"
 	"github.com/oneloop-dev/oneloop/pkg/facts"
+	"github.com/oneloop-dev/oneloop/pkg/patch/apply"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/gatekeeper"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
@@ -230,7 +231,9 @@ func (r *reference) mutate(s *sample, system *mutation.System) (string, error) {
 	if labels, ok := o.Object["metadata"].(map[string]any)["labels"].(map[string]any); ok && s.kind.kind == "Namespace" {
 		delete(labels, "kubernetes.io/metadata.name")
 	}
-	return text(o.Object), nil
+	// The API server has the last word.
+	out, _, err := apply.BuiltIn().Prune(resource.Kind{Group: s.kind.group, Version: s.kind.version, Kind: s.kind.kind}, s.object, o.Object)
+	return text(out), err
 }
 
 func compile(docs []map[string]any) (policy.Set, error) {

@@ -111,7 +111,7 @@ type kind struct {
 }
 
 var kinds = []kind{
-	{"", "v1", "Pod", false}, {"", "v1", "Pod", false}, {"apps", "v1", "Deployment", false}, {"example.com", "v1", "Widget", false},
+	{"", "v1", "Thing", false}, {"", "v1", "Thing", false}, {"", "v1", "Pod", false}, {"apps", "v1", "Deployment", false}, {"example.com", "v1", "Widget", false},
 	{"", "v1", "Namespace", true}, {"rbac.authorization.k8s.io", "v1", "ClusterRole", true},
 }
 
