@@ -26,7 +26,7 @@ import (
 // merging refuses it.
 func Object(v ref.Val) (out map[string]any, err error) {
 	defer recovered(&err)
-	if err := small(v); err != nil {
+	if err := Small(v); err != nil {
 		return nil, err
 	}
 	o, ok := v.(*dynamic.ObjectVal)
@@ -87,7 +87,7 @@ func recovered(err *error) {
 // numbers are floats: an int of more than 53 bits becomes a string.
 func Patch(v ref.Val) (out []any, err error) {
 	defer recovered(&err)
-	if err := small(v); err != nil {
+	if err := Small(v); err != nil {
 		return nil, err
 	}
 	list, ok := v.(traits.Lister)
@@ -148,7 +148,7 @@ func patchValue(v ref.Val) (any, error) {
 // timestamps as text, an optional without a value as null.
 func JSON(v ref.Val) (out any, err error) {
 	defer recovered(&err)
-	if err := small(v); err != nil {
+	if err := Small(v); err != nil {
 		return nil, err
 	}
 	return jsonOf(v)

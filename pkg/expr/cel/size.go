@@ -16,10 +16,10 @@ const maxMade = 1 << 19
 
 var errTooLarge = errors.New("the result is too large")
 
-// small returns an error for a result that would be too large where every part of
+// Small returns an error for a result that would be too large where every part of
 // it stands by itself: what costs little to make, such as a list of two that holds
 // another one twice, and so on, may be without bound when it is written down.
-func small(v ref.Val) error {
+func Small(v ref.Val) error {
 	m := &measure{left: maxSize}
 	if m.take(reflect.ValueOf(v), false); m.left < 0 {
 		return errTooLarge
@@ -27,7 +27,7 @@ func small(v ref.Val) error {
 	return nil
 }
 
-// made is small for what an expression made itself, without the parts of its
+// made is Small for what an expression made itself, without the parts of its
 // variables that it holds.
 func made(v ref.Val) error {
 	m := &measure{left: maxMade, skip: true}

@@ -11,6 +11,8 @@ import (
 	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/common/types/traits"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	expr "github.com/oneloop-dev/oneloop/pkg/expr/cel"
 )
 
 var generatorType = types.NewOpaqueType("generator.Context")
@@ -86,9 +88,13 @@ func objectsOf(v ref.Val) ([]map[string]any, error) {
 
 // ProtoJSON returns a CEL value as protobuf's JSON mapping has it, which is how
 // Kyverno takes objects out of CEL: whole numbers beyond 2^53 become strings, as
-// do times, durations and, in base64, bytes.
+// do times, durations and, in base64, bytes. A value that would be too large is an
+// error.
 func ProtoJSON(v ref.Val) (any, error) {
 	if err, ok := v.(*types.Err); ok {
+		return nil, err
+	}
+	if err := expr.Small(v); err != nil {
 		return nil, err
 	}
 	value, err := v.ConvertToNative(reflect.TypeFor[*structpb.Value]())

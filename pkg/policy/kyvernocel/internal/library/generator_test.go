@@ -93,12 +93,26 @@ func TestGeneratorRefuses(t *testing.T) {
 		{"", `generator.apply("shop", object.names)`, "no such overload"},
 		{"", `generator.apply("forbidden", [{"kind": "A"}])`, "generator.Apply: namespace forbidden is forbidden"},
 		{"", `generator.apply(object.n, [{"kind": "A"}])`, "no such overload"},
+		{"", doubled(40, `generator.apply("shop", [{"kind": x40}])`), "too large"},
 	} {
 		_, err := generate(t, tt.namespace, tt.expression)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v, want %q", tt.expression, err, tt.want)
 		}
 	}
+}
+
+// doubled evaluates expression where xN is a list of two of the list before, down to
+// [1, 1]: small to make, and 2 to the power of n when it is written out.
+func doubled(n int, expression string) string {
+	for i := n; i > 0; i-- {
+		before := "1"
+		if i > 1 {
+			before = fmt.Sprintf("x%d", i-1)
+		}
+		expression = fmt.Sprintf("[[%s, %s]].map(x%d, %s)[0]", before, before, i, expression)
+	}
+	return expression
 }
 
 func TestScalar(t *testing.T) {

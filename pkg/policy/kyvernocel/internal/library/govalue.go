@@ -6,14 +6,20 @@ import (
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/common/types/traits"
+
+	expr "github.com/oneloop-dev/oneloop/pkg/expr/cel"
 )
 
-// JSON returns a CEL value as JSON value.
-func JSON(v ref.Val) (any, error) { return goValue(v) }
+// JSON returns what encoding/json writes for a CEL value in Kyverno: a timestamp in
+// RFC 3339, a duration as nanoseconds, bytes in base64. The keys of a map must be
+// strings. A value that would be too large is an error.
+func JSON(v ref.Val) (any, error) {
+	if err := expr.Small(v); err != nil {
+		return nil, err
+	}
+	return goValue(v)
+}
 
-// goValue returns what encoding/json writes for a CEL value in Kyverno: a
-// timestamp in RFC 3339, a duration as nanoseconds, bytes in base64. The keys of
-// a map must be strings.
 func goValue(v ref.Val) (any, error) {
 	switch v := v.(type) {
 	case types.Null:

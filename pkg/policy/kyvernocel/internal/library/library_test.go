@@ -49,7 +49,7 @@ func evaluate(env *cel.Env, w *World, expression string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	plain, err := goValue(v)
+	plain, err := JSON(v)
 	if err != nil {
 		return "", err
 	}
@@ -131,6 +131,9 @@ func TestFaults(t *testing.T) {
 	w := &World{Facts: facts.New()}
 	tests := []struct{ expression, want string }{
 		{`json.marshal({1:"x"})`, "the key of a map has to be a string, found int"},
+		{doubled(40, `json.marshal(x40)`), "too large"},
+		{doubled(40, `resource.Post("v1", "configmaps", "shop", {"a": x40})`), "too large"},
+		{doubled(40, `http.Post("https://example.com", x40)`), "too large"},
 		{`json.unmarshal('nope')`, "invalid character 'o' in literal null"},
 		{`json.unmarshal(5)`, "expected a string, found int"},
 		{`json.unmarshal('1 2')`, "invalid character '2' after top-level value"},

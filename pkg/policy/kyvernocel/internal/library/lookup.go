@@ -144,7 +144,7 @@ func list(arguments int) func(w *World, args []ref.Val) ref.Val {
 		}
 		labels := map[string]string{}
 		if len(args) > arguments {
-			v, err := goValue(args[arguments])
+			v, err := JSON(args[arguments])
 			if err != nil {
 				return types.WrapErr(err)
 			}
@@ -162,7 +162,7 @@ func list(arguments int) func(w *World, args []ref.Val) ref.Val {
 }
 
 func post(w *World, args []ref.Val) ref.Val {
-	data, err := goValue(args[len(args)-1])
+	data, err := JSON(args[len(args)-1])
 	if err != nil {
 		return types.WrapErr(err)
 	}
@@ -216,7 +216,7 @@ func request(method string) func(*World, []ref.Val) ref.Val {
 		var data any
 		if method == "POST" {
 			var err error
-			if data, err = goValue(args[1]); err != nil {
+			if data, err = JSON(args[1]); err != nil {
 				return types.WrapErr(err)
 			}
 		}

@@ -77,7 +77,7 @@ func documents() []cel.EnvOption {
 				if types.IsUnknownOrError(v) {
 					return v
 				}
-				plain, err := goValue(v)
+				plain, err := JSON(v)
 				if err != nil {
 					return types.WrapErr(fmt.Errorf("json.marshal: %w", err))
 				}
@@ -177,7 +177,7 @@ func transforms() []cel.EnvOption {
 func listObjToMap(args ...ref.Val) ref.Val {
 	var lists [2][]any
 	for i := range lists {
-		v, err := goValue(args[i])
+		v, err := JSON(args[i])
 		if err != nil {
 			return types.WrapErr(fmt.Errorf("listObjToMap: %w", err))
 		}

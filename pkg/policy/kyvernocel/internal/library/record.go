@@ -75,7 +75,7 @@ func (p *provider) NewValue(name string, fields map[string]ref.Val) ref.Val {
 	for field, t := range known {
 		out.fields[field] = zero(t)
 		if v, ok := fields[field]; ok {
-			plain, err := goValue(v)
+			plain, err := JSON(v)
 			if err != nil {
 				return types.WrapErr(err)
 			}
