@@ -69,6 +69,7 @@ func runCompare(ctx context.Context, s *streams, o compareOptions, args []string
 		if plans[i], err = renderPlan(s, o.renderOptions); err != nil {
 			return err
 		}
+		plans[i].printed = false
 	}
 	items, err := load.Files(args, s.in)
 	if err != nil {

@@ -29,6 +29,7 @@ func runInPlace(ctx context.Context, s *streams, o renderOptions, args []string)
 	if err != nil {
 		return err
 	}
+	p.printed = false // files stay where they are
 	sources, left, err := readSources(args)
 	if err != nil {
 		return err

@@ -248,6 +248,7 @@ func renderPlan(s *streams, o renderOptions) (plan, error) {
 		warnUnsupported: o.onUnsupported == "Warn",
 		keepGoing:       o.keepGoing,
 		verification:    o.verification,
+		printed:         true,
 
 		controllerLabels: o.controllerLabels,
 	}, nil

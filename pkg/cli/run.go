@@ -36,6 +36,9 @@ type plan struct {
 	verification     verification
 	// noChanges is set when nobody asks which fields changed.
 	noChanges bool
+	// printed is set when manifests that say of themselves that they stay on the
+	// client come out all the same, on their way to who knows where.
+	printed bool
 	// lines is set when a report shows the line of each change.
 	lines    bool
 	admitted func(i int, r *resource.Resource, before, after resource.Object) // nil: nobody asks
@@ -76,6 +79,9 @@ func (p plan) apply(ctx context.Context, s *streams, items []*resource.Resource)
 	}
 	for _, r := range slices.Concat(p.policies, items) {
 		s.warnOfBareTexts(r)
+	}
+	if p.printed {
+		s.warnOfMarked(items, set)
 	}
 	stop := func() {}
 	if p.atHand != nil {
@@ -132,6 +138,25 @@ func (s *streams) warnOfBareTexts(r *resource.Resource) {
 	}
 }
 
+// warnOfMarked counts the manifests that policies would look at, were they not
+// marked: whoever writes a manifest could take it out of the policies' sight.
+func (s *streams) warnOfMarked(items []*resource.Resource, set policy.Set) {
+	var first *resource.Resource
+	n := 0
+	for _, r := range items {
+		if !marked(r) || !slices.ContainsFunc(set.Admission(), func(p policy.Program) bool { return p.Selects(r.ID().Kind) }) {
+			continue
+		}
+		if n++; first == nil {
+			first = r
+		}
+	}
+	if n > 0 {
+		s.warn(fmt.Sprintf("%s: %s: no policy is applied to it, and it comes out all the same, because an annotation says that it is for no cluster (%s of this sort)",
+			first.Origin(), first.ID(), plural(n, "manifest")))
+	}
+}
+
 func (p plan) options(set policy.Set, items []*resource.Resource) pipeline.Options {
 	known := p.facts.Clone()
 	known.AddResources(items...)
@@ -156,13 +181,18 @@ func (p plan) options(set policy.Set, items []*resource.Resource) pipeline.Optio
 // admission controller ever sees it: it passes through and nothing matches it.
 func inert(r *resource.Resource) bool {
 	kind := r.ID().Kind
-	return r.LocalConfig() ||
-		r.Annotation("config.kubernetes.io/function") != "" ||
-		r.Annotation("config.k8s.io/function") != "" ||
+	return marked(r) ||
 		kind.Group == "kpt.dev" || // Kptfile and its relatives
 		kind.Group == "kustomize.config.k8s.io" ||
 		kind.Group == "oneloop.dev" ||
 		pipeline.Claimed(builtin.Languages, kind)
+}
+
+// marked reports whether annotations of r say that it is for the client.
+func marked(r *resource.Resource) bool {
+	return r.LocalConfig() ||
+		r.Annotation("config.kubernetes.io/function") != "" ||
+		r.Annotation("config.k8s.io/function") != ""
 }
 
 // interactive reports whether r is a terminal, where nobody will ever type a
