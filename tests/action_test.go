@@ -539,8 +539,9 @@ func TestCIOfTheDocs(t *testing.T) {
 		Name, On    string
 		Permissions map[string]string
 		Jobs        map[string]struct {
-			RunsOn string `json:"runs-on"`
-			Steps  []struct {
+			RunsOn  string `json:"runs-on"`
+			Timeout int    `json:"timeout-minutes"`
+			Steps   []struct {
 				Uses string
 				With map[string]any
 			}
