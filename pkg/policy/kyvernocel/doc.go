@@ -19,6 +19,10 @@
 //	mutations         each on what the one before has made
 //	auditAnnotations  nothing is kept of them, but an error counts
 //
+// object is the manifest as it is written, with the structs that the API server
+// always sends to a webhook, such as status and the resources of a container, as {}.
+// What it fills in by default is not there.
+//
 // A variable gets its value when it is first used, and keeps it for the whole
 // policy; object advances from mutation to mutation, request.object does not. An
 // error of any part discards all that the policy did. Then the resource is refused,

@@ -31,9 +31,16 @@ func newEvaluation(ctx context.Context, r *request, namespace string, o resource
 	}
 	w := &library.World{Facts: r.in.Facts, Now: r.in.Now, Namespace: namespace, Digests: r.in.Digests, Context: ctx}
 	values := cel.Variables(w.Values())
-	_, old := r.objects(o)
+	old, err := r.oldObject(o)
+	if err != nil {
+		return nil, err
+	}
+	request, err := r.variable()
+	if err != nil {
+		return nil, err
+	}
 	values["object"], values["oldObject"] = o, old
-	values["request"], values["namespaceObject"] = r.variable(), ns
+	values["request"], values["namespaceObject"] = request, ns
 	values["variables"] = cel.Unknown(errNoVariables)
 	return &evaluation{ctx: ctx, request: r, values: values, before: o}, nil
 }

@@ -31,7 +31,10 @@ func (m *targetMutator) React(ctx context.Context, in policy.Input, w policy.Wor
 	if own := m.policy.Namespace(); own != "" && own != req.requestNamespace() || req.filtered() != "" {
 		return nil, nil
 	}
-	o := req.show(in.Object)
+	o, err := req.show(in.Object)
+	if err != nil {
+		return nil, err
+	}
 	for _, v := range m.mutations {
 		_, matched, err := v.match.Match(req.subject(o))
 		if err != nil {
@@ -128,7 +131,14 @@ func (m *targetMutator) change(ctx context.Context, trigger *request, target res
 	if err != nil {
 		return target, m.failed(trigger, err)
 	}
-	o := req.show(target)
+	o, err := req.show(target)
+	if err != nil {
+		return target, m.failed(trigger, err)
+	}
+	request, err := trigger.variable()
+	if err != nil {
+		return target, m.failed(trigger, err)
+	}
 	var first policy.Result
 	for i, v := range m.mutations {
 		if v.extracted {
@@ -139,7 +149,7 @@ func (m *targetMutator) change(ctx context.Context, trigger *request, target res
 			return target, m.failed(req, err)
 		}
 		ev.values["oldObject"] = nil
-		ev.values["request"], ev.values["namespaceObject"] = trigger.variable(), nil
+		ev.values["request"], ev.values["namespaceObject"] = request, nil
 		result := v.run(ev, v.targetConditions, o)
 		if i == 0 {
 			first = result
@@ -148,7 +158,11 @@ func (m *targetMutator) change(ctx context.Context, trigger *request, target res
 			o = result.Object
 		}
 	}
-	return req.hide(o), first
+	after, err := req.hide(target, o)
+	if err != nil {
+		return target, m.failed(req, err)
+	}
+	return after, first
 }
 
 // targets returns the resources that a trigger chooses, as they are now.

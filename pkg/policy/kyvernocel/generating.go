@@ -158,7 +158,10 @@ func (g *generating) all(ctx context.Context) (result policy.Result, matched boo
 		result.Rule = g.policy.Metadata.Name
 		return result, true
 	}
-	o := g.request.show(g.request.in.Object)
+	o, err := g.request.show(g.request.in.Object)
+	if err != nil {
+		return fail(err)
+	}
 	_, ok, err := g.match.Match(g.request.subject(o))
 	if err != nil {
 		return fail(err)
@@ -170,7 +173,9 @@ func (g *generating) all(ctx context.Context) (result policy.Result, matched boo
 	if err != nil {
 		return fail(err)
 	}
-	ev.values["object"], ev.values["oldObject"] = g.request.objects(g.request.in.Object)
+	if g.request.operation == "DELETE" {
+		ev.values["object"] = resource.Object{}
+	}
 	exempt, err := exempt(ev, g.exceptions)
 	if err != nil {
 		return fail(err)

@@ -211,7 +211,10 @@ func (p *imagePolicy) each(ctx context.Context, in policy.Input, do func(*imageV
 	if own := p.policy.Namespace(); own != "" && own != req.requestNamespace() || req.operation == "DELETE" {
 		return nil, nil
 	}
-	o := req.show(in.Object)
+	o, err := req.show(in.Object)
+	if err != nil {
+		return nil, err
+	}
 	var out []policy.Result
 	for _, v := range p.variants {
 		_, matched, err := v.match.Match(req.subject(o))

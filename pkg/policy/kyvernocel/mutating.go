@@ -123,7 +123,10 @@ func (m *mutator) Apply(ctx context.Context, in policy.Input) ([]policy.Result, 
 	if own := m.policy.Namespace(); own != "" && own != req.requestNamespace() {
 		return nil, nil
 	}
-	o := req.show(in.Object)
+	o, err := req.show(in.Object)
+	if err != nil {
+		return nil, err
+	}
 	var all []policy.Result
 	for _, v := range m.mutations {
 		_, matched, err := v.match.Match(req.subject(o))
@@ -141,7 +144,9 @@ func (m *mutator) Apply(ctx context.Context, in policy.Input) ([]policy.Result, 
 		result := v.admit(ctx, req, o)
 		if result.Outcome == policy.Mutated {
 			o = result.Object
-			result.Object = req.hide(o)
+			if result.Object, err = req.hide(in.Object, o); err != nil {
+				return nil, err
+			}
 		}
 		all = append(append(all, result), req.notices()...)
 	}

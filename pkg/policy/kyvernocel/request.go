@@ -7,6 +7,7 @@ import (
 
 	"github.com/oneloop-dev/oneloop/pkg/expr/cel"
 	"github.com/oneloop-dev/oneloop/pkg/facts"
+	"github.com/oneloop-dev/oneloop/pkg/patch/apply"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/internal/constraints"
 	"github.com/oneloop-dev/oneloop/pkg/policy/internal/resourcefilter"
@@ -71,31 +72,29 @@ func (r *request) notices() []policy.Result {
 	return []policy.Result{{Outcome: policy.Noticed, Message: message}}
 }
 
-// show returns o as policies see it: with the namespace that the API server
-// would have filled in.
-func (r *request) show(o resource.Object) resource.Object {
-	meta, ok := o["metadata"].(map[string]any)
-	if !r.assumed || !ok {
-		return o
+// show returns o as policies see it, in the JSON that the API server sends to a
+// webhook: with the namespace that it would have filled in, and with the structs
+// that its types always have.
+func (r *request) show(o resource.Object) (resource.Object, error) {
+	if meta, ok := o["metadata"].(map[string]any); r.assumed && ok {
+		meta = maps.Clone(meta)
+		meta["namespace"] = r.namespace
+		o = maps.Clone(o)
+		o["metadata"] = meta
 	}
-	meta = maps.Clone(meta)
-	meta["namespace"] = r.namespace
-	o = maps.Clone(o)
-	o["metadata"] = meta
-	return o
+	return apply.BuiltIn().Shown(resource.IDOf(o).Kind, o)
 }
 
-// hide undoes show, unless somebody changed the namespace.
-func (r *request) hide(o resource.Object) resource.Object {
-	meta, ok := o["metadata"].(map[string]any)
-	if !r.assumed || !ok || meta["namespace"] != r.namespace {
-		return o
+// hide undoes show for what became of an object, unless somebody changed the
+// namespace or filled a struct.
+func (r *request) hide(written, o resource.Object) (resource.Object, error) {
+	if meta, ok := o["metadata"].(map[string]any); r.assumed && ok && meta["namespace"] == r.namespace {
+		meta = maps.Clone(meta)
+		delete(meta, "namespace")
+		o = maps.Clone(o)
+		o["metadata"] = meta
 	}
-	meta = maps.Clone(meta)
-	delete(meta, "namespace")
-	o = maps.Clone(o)
-	o["metadata"] = meta
-	return o
+	return apply.BuiltIn().Hidden(resource.IDOf(o).Kind, written, o)
 }
 
 // subject is what policies match o as.
@@ -111,34 +110,45 @@ func (r *request) subject(o resource.Object) *constraints.Subject {
 }
 
 // objects returns object and oldObject of the request; what it has not is empty.
-func (r *request) objects(o resource.Object) (object, old resource.Object) {
-	object, old = r.show(o), resource.Object{}
-	switch r.operation {
-	case "UPDATE":
+func (r *request) objects(o resource.Object) (object, old resource.Object, err error) {
+	if object, err = r.show(o); err != nil {
+		return nil, nil, err
+	}
+	if r.operation == "DELETE" {
+		return resource.Object{}, object, nil
+	}
+	old, err = r.oldObject(object)
+	return object, old, err
+}
+
+// oldObject returns oldObject of a request about what policies see as o.
+func (r *request) oldObject(o resource.Object) (resource.Object, error) {
+	switch {
+	case r.operation == "DELETE":
+		return o, nil
+	case r.operation != "UPDATE":
+		return resource.Object{}, nil
+	case r.in.Old != nil:
+		return r.show(r.in.Old)
+	case r.in.Requested != nil:
 		// When nothing tells how the object was before, it was the same, as in
 		// Kyverno's command line.
-		switch {
-		case r.in.Old != nil:
-			old = r.show(r.in.Old)
-		case r.in.Requested != nil:
-			old = r.show(r.in.Requested)
-		default:
-			old = object
-		}
-	case "DELETE":
-		object, old = resource.Object{}, object
+		return r.show(r.in.Requested)
 	}
-	return object, old
+	return o, nil
 }
 
 // variable returns the variable request. Its object is the resource as it was
 // before all policies, and stays so.
-func (r *request) variable() map[string]any {
+func (r *request) variable() (map[string]any, error) {
 	requested := r.in.Object
 	if r.in.Requested != nil {
 		requested = r.in.Requested
 	}
-	object, old := r.objects(requested)
+	object, old, err := r.objects(requested)
+	if err != nil {
+		return nil, err
+	}
 	kind := map[string]any{"group": r.kind.Group, "version": r.kind.Version, "kind": r.kind.Kind}
 	plural := map[string]any{"group": r.kind.Group, "version": r.kind.Version, "resource": r.kinds.Resource(r.kind)}
 	out := map[string]any{
@@ -160,7 +170,7 @@ func (r *request) variable() map[string]any {
 	if options != "" {
 		out["options"] = map[string]any{"apiVersion": "meta.k8s.io/v1", "kind": options}
 	}
-	return out
+	return out, nil
 }
 
 // requestNamespace is that of the request: about a Namespace, it is its name.
@@ -184,8 +194,11 @@ func (r *request) user() any {
 // in none or is one itself.
 func (r *request) namespaceObject() (any, error) {
 	if r.kind == (resource.Kind{Version: "v1", Kind: "Namespace"}) && r.operation != "CREATE" {
-		_, old := r.objects(r.in.Object)
-		return old, nil // it is there already
+		o, err := r.show(r.in.Object)
+		if err != nil {
+			return nil, err
+		}
+		return r.oldObject(o) // it is there already
 	}
 	if r.namespace == "" {
 		return nil, nil
