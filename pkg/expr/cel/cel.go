@@ -60,7 +60,7 @@ func (e *Environment) Compile(expression string, result *cel.Type) (*Program, er
 	if result != nil && !ast.OutputType().IsExactType(result) {
 		return nil, fmt.Errorf("must evaluate to %s but got %s", result, ast.OutputType())
 	}
-	program, err := e.env.Program(ast, cel.InterruptCheckFrequency(celconfig.CheckFrequency))
+	program, err := e.env.Program(ast, cel.InterruptCheckFrequency(celconfig.CheckFrequency), bounded)
 	if err != nil {
 		return nil, fmt.Errorf("program instantiation failed: %w", err)
 	}

@@ -3,6 +3,7 @@ package cel
 import (
 	"errors"
 	"reflect"
+	"sync"
 
 	"github.com/google/cel-go/common/types/ref"
 )
@@ -47,6 +48,30 @@ type measure struct {
 // what they are made of.
 var parts = []string{"fields", "value", "baseList", "mutableValues", "prevList", "nextList", "mapAccessor", "Mapper", "Op", "From", "Path", "Val"}
 
+// structParts are the parts that a type of struct has; join tells that it is a
+// concatenation.
+type structParts struct {
+	fields [][]int
+	join   bool
+}
+
+var known sync.Map // reflect.Type to structParts
+
+func partsOf(t reflect.Type) structParts {
+	if found, ok := known.Load(t); ok {
+		return found.(structParts) //nolint:forcetypeassert // there is nothing else in it
+	}
+	var out structParts
+	for _, name := range parts {
+		if f, ok := t.FieldByName(name); ok {
+			out.fields = append(out.fields, f.Index)
+			out.join = out.join || name == "prevList"
+		}
+	}
+	known.Store(t, out)
+	return out
+}
+
 // take takes the size of v, until nothing is left. joined tells that v is a side
 // of a concatenation.
 func (m *measure) take(v reflect.Value, joined bool) {
@@ -81,13 +106,11 @@ func (m *measure) take(v reflect.Value, joined bool) {
 			m.take(it.Value(), false)
 		}
 	case reflect.Struct:
-		before, join := m.left, v.FieldByName("prevList").IsValid()
-		for _, name := range parts {
-			if f := v.FieldByName(name); f.IsValid() {
-				m.take(f, join)
-			}
+		before, of := m.left, partsOf(v.Type())
+		for _, index := range of.fields {
+			m.take(v.FieldByIndex(index), of.join)
 		}
-		if join && !joined {
+		if of.join && !joined {
 			// Each element of a concatenation is found by walking through it.
 			n := before - m.left
 			m.left -= n * n / 64

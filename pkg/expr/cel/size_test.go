@@ -108,3 +108,58 @@ func TestVariablesStop(t *testing.T) {
 		t.Errorf("got %v; want %v", err, cel.ErrBudget)
 	}
 }
+
+// What one expression puts together is bounded, too: nothing would end comparing it.
+func TestBounded(t *testing.T) {
+	// nested evaluates inner where xN is a list of two of the list before.
+	nested := func(x string, n int, inner string) string {
+		for i := n; i > 0; i-- {
+			before := "1"
+			if i > 1 {
+				before = fmt.Sprintf("%s%d", x, i-1)
+			}
+			inner = fmt.Sprintf("[[%s, %s]].all(%s%d, %s)", before, before, x, i, inner)
+		}
+		return inner
+	}
+	joined := func(n int) string {
+		inner := fmt.Sprintf("x%d.size() > 0", n)
+		for i := n; i > 0; i-- {
+			before := "[1]"
+			if i > 1 {
+				before = fmt.Sprintf("x%d", i-1)
+			}
+			inner = fmt.Sprintf("[%s + %s].all(x%d, %s)", before, before, i, inner)
+		}
+		return inner
+	}
+	many := "[" + strings.Repeat("object, ", 999) + "object]"
+	for _, tt := range []struct{ name, expression, fails string }{
+		{"comparing", nested("a", 40, nested("b", 40, "a40 == b40")), "too large"},
+		{"looking for", nested("a", 40, "a40 in [a40]"), "too large"},
+		{"sets", nested("a", 40, "sets.contains(a40, a40)"), "too large"},
+		{"maps", nested("a", 40, "{'a': a40} == {'a': a40}"), "too large"},
+		{"maps of comprehensions", "[object].all(a, [{'a': a, 'b': a}].all(b, [[1, 2].transformMap(i, x, b)].all(c, c == c)))", ""},
+		{"joined", joined(40), "too large"},
+		{"joined a little", joined(8), ""},
+		{"a few levels", nested("a", 12, nested("b", 12, "a12 == b12")), ""},
+		{"what the input holds does not count", many + " == " + many, ""},
+		{"what a comprehension makes", many + ".map(o, {'b': [o]}).size() == 1000", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p, err := environment(t).Compile(tt.expression, cel.Bool)
+			if err != nil {
+				t.Fatal(err)
+			}
+			input := map[string]any{"list": []any{"a", "b", map[string]any{"c": "d"}}}
+			start := time.Now()
+			ok, err := p.EvalBool(t.Context(), cel.Variables{"object": input}, nil)
+			if tt.fails == "" && (err != nil || !ok) || tt.fails != "" && (err == nil || !strings.Contains(err.Error(), tt.fails)) {
+				t.Errorf("got %t, %v; want %q", ok, err, tt.fails)
+			}
+			if took := time.Since(start); took > 20*time.Second {
+				t.Errorf("it took %s", took)
+			}
+		})
+	}
+}
