@@ -86,9 +86,9 @@
 //
 // Gatekeeper leaves alone its own kinds, those of webhooks and admission policies, the
 // namespace gatekeeper-system, namespaces whose Namespace has the label
-// admission.gatekeeper.sh/ignore, and those that a Config among the policies excludes
-// from the process mutation-webhook or *. A namespace nobody described is taken to
-// have no such label.
+// admission.gatekeeper.sh/ignore, and those that a Config among the policies or the
+// facts excludes from the process mutation-webhook or *. A namespace nobody described
+// is taken to have no such label.
 //
 // # External data
 //

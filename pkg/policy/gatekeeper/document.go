@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/oneloop-dev/oneloop/pkg/decode"
+	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/internal/constraints"
@@ -450,9 +451,48 @@ func (r *reading) assignImage(m *mutator, s *imageSpec) {
 
 // A config is what Gatekeeper's Config says that matters here.
 type config struct {
-	ref      policy.Ref
+	id       resource.ID
 	excluded []pattern
 }
+
+// configAmong returns the Config among the facts, nil for none. What is wrong in it
+// is nobody's policy, and excludes nothing.
+func configAmong(f *facts.Facts) (*config, error) {
+	objects, err := f.List(configuring, "Config", "")
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range objects {
+		c := &config{id: resource.IDOf(o)}
+		if c.id.Name != configName {
+			continue
+		}
+		spec, _ := o["spec"].(map[string]any)
+		entries, _ := spec["match"].([]any)
+		for _, e := range entries {
+			entry, _ := e.(map[string]any)
+			processes, _ := entry["processes"].([]any)
+			if !slices.Contains(processes, any("*")) && !slices.Contains(processes, any(process)) {
+				continue
+			}
+			excluded, _ := entry["excludedNamespaces"].([]any)
+			for _, v := range excluded {
+				if text, ok := v.(string); ok {
+					c.excluded = append(c.excluded, pattern(text))
+				}
+			}
+		}
+		return c, nil
+	}
+	return nil, nil
+}
+
+// configName is the only name of a Config that Gatekeeper reads, process the part
+// of it that mutators run in.
+const (
+	configName = "config"
+	process    = "mutation-webhook"
+)
 
 type configSpec struct {
 	Match []struct {
@@ -465,7 +505,7 @@ type configSpec struct {
 }
 
 // processes are those that Gatekeeper excludes namespaces from.
-var processes = []string{"*", "mutation-webhook", "webhook", "audit", "sync"}
+var processes = []string{"*", process, "webhook", "audit", "sync"}
 
 func compileConfig(d *resource.Resource) (*config, []error) {
 	r := newReading(d)
@@ -473,8 +513,8 @@ func compileConfig(d *resource.Resource) (*config, []error) {
 	if !r.decode([]string{"v1alpha1"}, &doc) {
 		return nil, r.inOrder()
 	}
-	c := &config{ref: r.ref}
-	if name := r.ref.ID.Name; name != "config" {
+	c := &config{id: r.ref.ID}
+	if name := r.ref.ID.Name; name != configName {
 		r.fault(fieldpath.Path{}.Key("metadata").Key("name"), "Gatekeeper reads the Config with the name config alone, found %q", name)
 	}
 	for i, m := range doc.Spec.Match {
@@ -485,7 +525,7 @@ func compileConfig(d *resource.Resource) (*config, []error) {
 				r.fault(at.Key("processes").Index(j), "expected %s, found %q", strings.Join(processes, ", "), p)
 			}
 		}
-		if slices.Contains(m.Processes, "*") || slices.Contains(m.Processes, "mutation-webhook") {
+		if slices.Contains(m.Processes, "*") || slices.Contains(m.Processes, process) {
 			c.excluded = append(c.excluded, m.ExcludedNamespaces...)
 		}
 	}

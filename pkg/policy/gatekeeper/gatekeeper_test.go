@@ -548,6 +548,17 @@ func TestExempt(t *testing.T) {
 		if is := len(rules) > 0; is != tt.want {
 			t.Errorf("%s: changed %t", tt.name, is)
 		}
+		// A Config among the facts says the same.
+		known.AddResources(parse(t, "apiVersion: config.gatekeeper.sh/v1alpha1\nkind: Config\nmetadata: {name: other}\nspec: {match: [{processes: ['*'], excludedNamespaces: ['*']}]}\n")...)
+		if tt.config != label {
+			known.AddResources(parse(t, tt.config)...)
+		}
+		if _, rules, err = apply(t, known, tt.object, label); err != nil {
+			t.Fatal(err)
+		}
+		if is := len(rules) > 0; is != tt.want {
+			t.Errorf("%s, by the facts: changed %t", tt.name, is)
+		}
 	}
 }
 

@@ -90,7 +90,11 @@ func (p *program) Apply(ctx context.Context, in policy.Input) ([]policy.Result, 
 			selected = append(selected, m)
 		}
 	}
-	if why := p.excluded(a); why != "" {
+	why, err := p.excluded(a)
+	if err != nil {
+		return nil, err
+	}
+	if why != "" {
 		var out []policy.Result
 		for _, m := range selected {
 			out = append(out, m.result(policy.Result{Outcome: policy.Skipped, Message: why}))
@@ -261,24 +265,29 @@ const ignoring = "admission.gatekeeper.sh/ignore"
 const home = "gatekeeper-system"
 
 // excluded tells why Gatekeeper never sees the object; "" when it does.
-func (p *program) excluded(a *admission) string {
+func (p *program) excluded(a *admission) (why string, err error) {
+	c := p.config
+	if c == nil {
+		if c, err = configAmong(a.in.Facts); err != nil {
+			return "", err
+		}
+	}
 	namespace, known := a.namespace, map[string]string(nil)
 	if a.kind.Group == "" && a.kind.Kind == "Namespace" {
 		namespace, known = a.name, labelsOf(a.kind, a.in.Object)
 	} else if namespace != "" {
 		known, _ = a.in.Facts.NamespaceLabels(namespace)
 	}
-	if p.config != nil && anyMatches(p.config.excluded, namespace) {
-		if namespace == "" { // which * matches, too
-			return fmt.Sprintf("what has no namespace is excluded by %s", p.config.ref.ID)
-		}
-		return fmt.Sprintf("namespace %s is excluded by %s", namespace, p.config.ref.ID)
+	_, ignored := known[ignoring]
+	switch {
+	case c != nil && anyMatches(c.excluded, namespace) && namespace == "": // * matches it, too
+		return fmt.Sprintf("what has no namespace is excluded by %s", c.id), nil
+	case c != nil && anyMatches(c.excluded, namespace):
+		return fmt.Sprintf("namespace %s is excluded by %s", namespace, c.id), nil
+	case ignored:
+		return fmt.Sprintf("namespace %s has the label %s", namespace, ignoring), nil
+	case namespace == home, c != nil && namespace != "" && namespace == c.id.Namespace:
+		return fmt.Sprintf("namespace %s is that of Gatekeeper", namespace), nil
 	}
-	if _, ok := known[ignoring]; ok {
-		return fmt.Sprintf("namespace %s has the label %s", namespace, ignoring)
-	}
-	if namespace == home || p.config != nil && namespace != "" && namespace == p.config.ref.ID.Namespace {
-		return fmt.Sprintf("namespace %s is that of Gatekeeper", namespace)
-	}
-	return ""
+	return "", nil
 }

@@ -68,6 +68,9 @@ func (v *vetting) mutator(m *mutator) {
 		v.add(spec.Key("applyTo"), policy.Needed, policy.Note, &facts.Spec{Operation: "UPDATE"}, false,
 			"never applies: rendering creates resources; where it should be UPDATE, declare operation of ClusterFacts")
 	}
+	if m.applyTo != nil && !slices.ContainsFunc(m.applyTo, m.anyKind) {
+		v.add(at.Key("kinds"), policy.Noted, policy.Warning, nil, false, "never applies: none of the kinds of applyTo is among these")
+	}
 	if m.podsOnly() {
 		v.add(spec, policy.Noted, policy.Note, nil, false,
 			"applies to Pods alone, not to the templates of Deployments and others: a cluster changes the Pods that they make; to render that, name those kinds in another mutator, with the location in their template")
@@ -75,6 +78,13 @@ func (v *vetting) mutator(m *mutator) {
 	if e, ok := m.set.(external); ok {
 		v.external(&e)
 	}
+}
+
+// anyKind reports whether match leaves over any kind of a.
+func (m *mutator) anyKind(a applyTo) bool {
+	return slices.ContainsFunc(a.Groups, func(group string) bool {
+		return slices.ContainsFunc(a.Kinds, func(kind string) bool { return m.match.selects(resource.Kind{Group: group, Kind: kind}) })
+	})
 }
 
 // podsOnly reports whether m applies to Pods and to nothing that makes Pods.
