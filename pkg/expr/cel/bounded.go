@@ -1,6 +1,8 @@
 package cel
 
 import (
+	"slices"
+
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/types"
@@ -16,7 +18,10 @@ var bounded = cel.CustomDecorator(func(i interpreter.Interpretable) (interpreter
 	switch i := i.(type) {
 	case interpreter.InterpretableConst:
 	case interpreter.InterpretableConstructor:
-		return boundedConstructor{i}, nil
+		if slices.ContainsFunc(i.InitVals(), varies) {
+			return boundedConstructor{i}, nil
+		}
+		// cel-go makes a constant of it, which costs less.
 	case interpreter.InterpretableCall:
 		switch i.Function() {
 		case operators.Add, "cel.@mapInsert":
@@ -25,6 +30,11 @@ var bounded = cel.CustomDecorator(func(i interpreter.Interpretable) (interpreter
 	}
 	return i, nil
 })
+
+func varies(i interpreter.Interpretable) bool {
+	_, constant := i.(interpreter.InterpretableConst)
+	return !constant
+}
 
 type boundedConstructor struct {
 	interpreter.InterpretableConstructor
