@@ -52,7 +52,11 @@ type plan struct {
 // apply compiles the policies and applies them to the items. The entries start
 // with the notices about policies.
 func (p plan) apply(ctx context.Context, s *streams, items []*resource.Resource) (pipeline.Output, error) {
-	set, err := pipeline.Compile(builtin.Languages, p.policies)
+	languages, err := pipeline.ForVersion(builtin.Languages, p.facts.KubernetesVersion)
+	if err != nil {
+		return pipeline.Output{}, err
+	}
+	set, err := pipeline.Compile(languages, p.policies)
 	unsupported, rest := pipeline.Unsupported(err)
 	if !p.warnUnsupported {
 		for _, e := range unsupported {

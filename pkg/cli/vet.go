@@ -75,16 +75,22 @@ func runVet(s *streams, o vetOptions, args []string) error {
 	if len(policies) == 0 {
 		return fmt.Errorf("%s: no policies to check", strings.Join(args, ", "))
 	}
-	v := vetted{findings: pipeline.Vet(builtin.Languages, policies), documents: len(policies)}
+	known := facts.New()
 	if len(o.facts) > 0 {
 		docs, err := load.Files(o.facts, s.in)
 		if err != nil {
 			return err
 		}
-		known := facts.New()
 		if err := known.AddDocuments(docs); err != nil {
 			return err
 		}
+	}
+	languages, err := pipeline.ForVersion(builtin.Languages, known.KubernetesVersion)
+	if err != nil {
+		return err
+	}
+	v := vetted{findings: pipeline.Vet(languages, policies), documents: len(policies)}
+	if len(o.facts) > 0 {
 		v.against(known)
 	}
 	switch o.output {

@@ -38,7 +38,8 @@ type Spec struct {
 	Operation string `json:"operation,omitempty" enum:"CREATE,UPDATE,DELETE,CONNECT"`
 	// DefaultNamespace is how policies see items that name none; "default".
 	DefaultNamespace string `json:"defaultNamespace,omitempty"`
-	// KubernetesVersion is taken down and changes nothing yet.
+	// KubernetesVersion is that of the cluster, such as 1.34; the newest. New
+	// policies in Kubernetes' own CEL have the functions that it accepts.
 	KubernetesVersion string `json:"kubernetesVersion,omitempty"`
 	// ResourceFilters are those of Kyverno's ConfigMap, such as
 	// "[*/*,kube-system,*]": kind, namespace and name of what Kyverno never sees.

@@ -15,6 +15,26 @@ func Claimed(languages []policy.Language, k resource.Kind) bool {
 	return slices.ContainsFunc(languages, func(l policy.Language) bool { return l.Claims(k) })
 }
 
+// ForVersion returns the languages as a version of Kubernetes has them, such as
+// "1.34"; "" is the newest.
+func ForVersion(languages []policy.Language, kubernetes string) ([]policy.Language, error) {
+	if kubernetes == "" {
+		return languages, nil
+	}
+	out := slices.Clone(languages)
+	var errs []error
+	for i, l := range out {
+		if l.ForVersion == nil {
+			continue
+		}
+		var err error
+		if out[i], err = l.ForVersion(kubernetes); err != nil {
+			errs = append(errs, fmt.Errorf("kubernetesVersion of the cluster facts: %w", err))
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
 // Compile hands every document to the language that claims it and joins the
 // sets in the order of languages, which is the order in which languages run.
 //

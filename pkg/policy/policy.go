@@ -39,6 +39,9 @@ type Language struct {
 	// Functions lists what the expressions of the language may call, for the
 	// manual; nil when it has no expressions.
 	Functions func() ([]Function, error)
+	// ForVersion returns the language as a version of Kubernetes has it, such as
+	// "1.34"; "" is the newest. It is nil when the version changes nothing.
+	ForVersion func(kubernetes string) (Language, error)
 }
 
 // A Function is one that expressions may call.

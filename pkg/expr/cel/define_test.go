@@ -54,8 +54,8 @@ func TestOptions(t *testing.T) {
 		{`semver('1.2.3').major() == 1`, nil, ""},
 		{`semver('1.2.3').major() == 1`, []cel.Option{cel.ForVersion("1.32")}, "undeclared reference to 'semver'"},
 		{`semver('1.2.3').major() == 1`, []cel.Option{cel.ForVersion("v1.32.4"), cel.ForStored()}, ""},
-		{`ip('10.0.0.1').family() == 4`, []cel.Option{cel.ForVersion("1.30")}, ""},
-		{`ip('10.0.0.1').family() == 4`, []cel.Option{cel.ForVersion("1.29")}, "undeclared reference to 'ip'"},
+		{`ip('10.0.0.1').family() == 4`, []cel.Option{cel.ForVersion("1.31")}, ""},
+		{`ip('10.0.0.1').family() == 4`, []cel.Option{cel.ForVersion("1.30")}, "undeclared reference to 'ip'"},
 		{`{'a': 1}.transformMap(k, v, v + 1).size() == 1`, []cel.Option{cel.ForVersion("1.99")}, ""},
 	} {
 		_, err := environment(t, tt.options...).Compile(tt.expression, cel.Bool)

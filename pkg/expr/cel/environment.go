@@ -48,6 +48,29 @@ func WithRequestObjects() Option { return func(c *config) { c.requestObjects = t
 // not accept in new expressions. "" is the newest version.
 func ForVersion(v string) Option { return func(c *config) { c.version = v } }
 
+// CheckVersion returns an error unless ForVersion takes v.
+func CheckVersion(v string) error {
+	_, err := compatible(v)
+	return err
+}
+
+// compatible is the version that Kubernetes v compiles new expressions for: by
+// default the one before its own, so that a cluster can be rolled back.
+func compatible(v string) (*version.Version, error) {
+	newest := environment.DefaultCompatibilityVersion()
+	if v == "" {
+		return newest, nil
+	}
+	parsed, err := version.ParseGeneric(v)
+	if err != nil || len(parsed.Components()) < 2 {
+		return nil, fmt.Errorf("expected a version of Kubernetes such as 1.31, found %q", v)
+	}
+	if out := version.MajorMinor(parsed.Major(), parsed.Minor()).SubtractMinor(1); out.LessThan(newest) {
+		return out, nil
+	}
+	return newest, nil
+}
+
 // ForStored declares the functions of all versions, as the API server does for
 // the expressions that it has accepted before.
 func ForStored() Option { return func(c *config) { c.stored = true } }
@@ -63,6 +86,22 @@ func With(options ...cel.EnvOption) Option {
 	return func(c *config) { c.more = append(c.more, options...) }
 }
 
+// base returns the environment with the libraries of the API server.
+func (c *config) base() (*cel.Env, error) {
+	v, err := compatible(c.version)
+	if err != nil {
+		return nil, err
+	}
+	if c.mixed {
+		return cel.NewEnv(cel.Lib(mixedLiterals{}))
+	}
+	kind := environment.NewExpressions
+	if c.stored {
+		kind = environment.StoredExpressions
+	}
+	return environment.MustBaseEnvSet(v).Env(kind)
+}
+
 // New returns an environment with the libraries of the API server and the
 // variables object, oldObject, request and namespaceObject.
 func New(options ...Option) (*Environment, error) {
@@ -70,27 +109,7 @@ func New(options ...Option) (*Environment, error) {
 	for _, o := range options {
 		o(&c)
 	}
-	compatible := environment.DefaultCompatibilityVersion()
-	if c.version != "" {
-		v, err := version.ParseGeneric(c.version)
-		if err != nil || len(v.Components()) < 2 {
-			return nil, fmt.Errorf("CEL environment: expected a version of Kubernetes such as 1.31, found %q", c.version)
-		}
-		if v.LessThan(compatible) {
-			compatible = version.MajorMinor(v.Major(), v.Minor())
-		}
-	}
-	kind := environment.NewExpressions
-	if c.stored {
-		kind = environment.StoredExpressions
-	}
-	var base *cel.Env
-	var err error
-	if c.mixed {
-		base, err = cel.NewEnv(cel.Lib(mixedLiterals{}))
-	} else {
-		base, err = environment.MustBaseEnvSet(compatible).Env(kind)
-	}
+	base, err := c.base()
 	if err != nil {
 		return nil, fmt.Errorf("CEL environment: %w", err)
 	}

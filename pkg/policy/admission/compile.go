@@ -54,8 +54,9 @@ type binding struct {
 }
 
 // compile turns policies and bindings into one program: a cluster matches all
-// policies before it applies the first, and may apply some twice.
-func compile(docs []*resource.Resource) (policy.Set, error) {
+// policies before it applies the first, and may apply some twice. Their
+// expressions are those of a version of Kubernetes, "" for the newest.
+func compile(docs []*resource.Resource, version string) (policy.Set, error) {
 	var set policy.Set
 	var errs []error
 	all := &program{}
@@ -70,7 +71,7 @@ func compile(docs []*resource.Resource) (policy.Set, error) {
 		default:
 			continue
 		}
-		p, faults := compilePolicy(d)
+		p, faults := compilePolicy(d, version)
 		errs = append(errs, faults...)
 		name := d.ID().Name
 		if other, ok := byName[name]; ok {
@@ -126,17 +127,23 @@ func unboundMessage(name string) string {
 		"or annotate the policy with %s: \"true\"", bindingKind, group, bindingKind, name, name, Unbound)
 }
 
-// environments are those of policies, by whether they have params and whether
-// they are of mutations. Each is built when it is first needed.
-var environments sync.Map // [2]bool to func() (*cel.Environment, error)
+// An environmentKey says for which expressions an environment is.
+type environmentKey struct {
+	version   string // of Kubernetes, "" for the newest
+	params    bool   // of a policy that has them
+	mutations bool
+}
 
-func environment(params, mutations bool) (*cel.Environment, error) {
-	build, _ := environments.LoadOrStore([2]bool{params, mutations}, sync.OnceValues(func() (*cel.Environment, error) {
-		options := []cel.Option{cel.WithAuthorizer()}
-		if params {
+// environments are built when they are first needed.
+var environments sync.Map // environmentKey to func() (*cel.Environment, error)
+
+func environment(key environmentKey) (*cel.Environment, error) {
+	build, _ := environments.LoadOrStore(key, sync.OnceValues(func() (*cel.Environment, error) {
+		options := []cel.Option{cel.WithAuthorizer(), cel.ForVersion(key.version)}
+		if key.params {
 			options = append(options, cel.WithParams())
 		}
-		if mutations {
+		if key.mutations {
 			options = append(options, cel.WithPatches())
 		}
 		return cel.New(options...)
@@ -148,11 +155,12 @@ func environment(params, mutations bool) (*cel.Environment, error) {
 var nothing = cel.Define()
 
 // withoutVariables are the environments of mutations of such policies.
-var withoutVariables sync.Map // bool to func() (*cel.Environment, error)
+var withoutVariables sync.Map // environmentKey to func() (*cel.Environment, error)
 
-func mutationEnvironment(params bool, d *cel.Definitions) (*cel.Environment, error) {
+func mutationEnvironment(key environmentKey, d *cel.Definitions) (*cel.Environment, error) {
+	key.mutations = true
 	build := func() (*cel.Environment, error) {
-		env, err := environment(params, true)
+		env, err := environment(key)
 		if err != nil {
 			return nil, err
 		}
@@ -161,12 +169,12 @@ func mutationEnvironment(params bool, d *cel.Definitions) (*cel.Environment, err
 	if d != nothing {
 		return build()
 	}
-	shared, _ := withoutVariables.LoadOrStore(params, sync.OnceValues(build))
+	shared, _ := withoutVariables.LoadOrStore(key, sync.OnceValues(build))
 	return shared.(func() (*cel.Environment, error))() //nolint:forcetypeassert // there is nothing else in it
 }
 
 // compilePolicy returns the policy, also when it has faults.
-func compilePolicy(d *resource.Resource) (*compiled, []error) {
+func compilePolicy(d *resource.Resource, version string) (*compiled, []error) {
 	doc := newDocument(d)
 	p := &compiled{document: doc, variables: nothing}
 	var written policyDocument
@@ -182,7 +190,7 @@ func compilePolicy(d *resource.Resource) (*compiled, []error) {
 		kind := s.ParamKind.kind()
 		p.params = &kind
 	}
-	if err := p.expressions(c, s); err != nil {
+	if err := p.expressions(c, s, version); err != nil {
 		return p, append(c.faults, doc.fault(nil, err))
 	}
 	if len(c.faults) > 0 {
@@ -205,8 +213,9 @@ func compilePolicy(d *resource.Resource) (*compiled, []error) {
 
 // expressions compiles the expressions of a policy. The error is for what no
 // policy is responsible for.
-func (p *compiled) expressions(c *checker, s *policySpec) error {
-	plain, err := environment(p.params != nil, false)
+func (p *compiled) expressions(c *checker, s *policySpec, version string) error {
+	key := environmentKey{version: version, params: p.params != nil}
+	plain, err := environment(key)
 	if err != nil {
 		return err
 	}
@@ -244,7 +253,7 @@ func (p *compiled) expressions(c *checker, s *policySpec) error {
 			}
 		}
 	}
-	env, err := mutationEnvironment(p.params != nil, p.variables)
+	env, err := mutationEnvironment(key, p.variables)
 	if err != nil {
 		return err
 	}

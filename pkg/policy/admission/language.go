@@ -3,6 +3,7 @@ package admission
 import (
 	_ "embed" // the manual
 
+	"github.com/oneloop-dev/oneloop/pkg/expr/cel"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
@@ -11,23 +12,31 @@ import (
 var source string
 
 // Language evaluates MutatingAdmissionPolicy and its bindings.
-var Language = policy.Language{
-	Name:    "admission",
-	Doc:     policy.Manual(source),
-	Claims:  claims,
-	Compile: compile,
-	Vet:     vet,
-	Functions: func() ([]policy.Function, error) {
-		env, err := environment(true, true)
-		if err != nil {
-			return nil, err
-		}
-		var out []policy.Function
-		for _, f := range env.Functions() {
-			out = append(out, policy.Function{Signatures: f.Signatures})
-		}
-		return out, nil
-	},
+var Language = language("")
+
+// language is Language as a version of Kubernetes has it, "" for the newest.
+func language(version string) policy.Language {
+	return policy.Language{
+		Name:    "admission",
+		Doc:     policy.Manual(source),
+		Claims:  claims,
+		Compile: func(docs []*resource.Resource) (policy.Set, error) { return compile(docs, version) },
+		Vet:     vet,
+		Functions: func() ([]policy.Function, error) {
+			env, err := environment(environmentKey{version: version, params: true, mutations: true})
+			if err != nil {
+				return nil, err
+			}
+			var out []policy.Function
+			for _, f := range env.Functions() {
+				out = append(out, policy.Function{Signatures: f.Signatures})
+			}
+			return out, nil
+		},
+		ForVersion: func(version string) (policy.Language, error) {
+			return language(version), cel.CheckVersion(version)
+		},
+	}
 }
 
 const (
