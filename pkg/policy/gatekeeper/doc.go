@@ -36,6 +36,11 @@
 // Each of pathTests names a beginning of the location that must or must not be
 // there; where it does not hold, the mutator leaves the field alone.
 //
+// A mutator sees the manifest as it is written, with the structs that the API server
+// always sends to a webhook, such as status and the resources of a container, as {}:
+// a test that wants these missing never holds. What the API server fills in by default
+// is not there, so that one that wants imagePullPolicy missing does hold here.
+//
 // What a mutator adds and the kind does not have is dropped with a warning, as by the
 // API server: so a location for Pods in a mutator for Deployments shows. The schemas
 // are those of Kubernetes 1.36 and of the CustomResourceDefinitions among manifests

@@ -286,6 +286,34 @@ func TestDropped(t *testing.T) {
 	}
 }
 
+// TestShown: mutators see the structs that the API server always sends, and what
+// stays empty of them does not come out.
+func TestShown(t *testing.T) {
+	pods := func(doc string) string { return strings.ReplaceAll(doc, "Thing", "Pod") }
+	for _, tt := range []struct{ name, mutator, containers, want string }{
+		{"it is there", assign("a", "spec.containers[name: *].resources.limits", "{cpu: '1'}", tests(test("spec.containers[name: *].resources", must))), "[{name: web}]", "[{name: web, resources: {limits: {cpu: '1'}}}]"},
+		{"it can't be missing", assign("a", "spec.containers[name: *].resources", "{limits: {cpu: '1'}}", tests(test("spec.containers[name: *].resources", never))), "[{name: web}]", "[{name: web}]"},
+		{"nothing comes of it", set("a", "spec.containers[name: *].resources.claims", "[{name: gpu}]", "operation: prune"), "[{name: web}]", "[{name: web}]"},
+		{"what is written stays", set("a", "spec.containers[name: *].resources.claims", "[{name: gpu}]", "operation: prune"), "[{name: web, resources: {}}]", "[{name: web, resources: {}}]"},
+		{"a struct that nothing shows is left behind", set("a", "spec.securityContext.supplementalGroups", "[7]", "operation: prune"), "[]", "[]"},
+	} {
+		got, _, err := apply(t, nil, pods(thing("{containers: "+tt.containers+"}")), pods(tt.mutator))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := parse(t, pods(thing("{containers: "+tt.want+"}")))[0].Object()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(tt.name, "left behind") {
+			want["spec"].(map[string]any)["securityContext"] = map[string]any{}
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s (-want +got)\n%s", tt.name, d)
+		}
+	}
+}
+
 // TestFailureChangesNothing: what ran before the one that fails has done nothing.
 func TestFailureChangesNothing(t *testing.T) {
 	s, err := gatekeeper.Language.Compile(parse(t, assign("a", "spec.x", "1")+"---\n"+assign("b", "spec.w.z", "1")))

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/oneloop-dev/oneloop/pkg/patch/apply"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/internal/constraints"
 	"github.com/oneloop-dev/oneloop/pkg/policy/internal/schemas"
@@ -40,6 +41,7 @@ func exempt(k resource.Kind) bool {
 // An admission is the mutators applied to one object. It belongs to one goroutine.
 type admission struct {
 	in                 policy.Input
+	object             resource.Object // as the API server sends it
 	kind               resource.Kind
 	operation          string
 	name, generateName string
@@ -64,7 +66,8 @@ func newAdmission(in policy.Input) (*admission, error) {
 	meta, _ := in.Object["metadata"].(map[string]any)
 	a.name, _ = meta["name"].(string)
 	a.generateName, _ = meta["generateName"].(string)
-	return a, nil
+	a.object, err = apply.BuiltIn().Shown(a.kind, in.Object)
+	return a, err
 }
 
 // A step is a change that one mutator made.
@@ -114,7 +117,7 @@ func (p *program) Apply(ctx context.Context, in policy.Input) ([]policy.Result, 
 // settle applies mutators until nothing changes. It returns the changes, and who
 // matched the object at any time; or why it failed.
 func (p *program) settle(ctx context.Context, a *admission, selected []*mutator) (steps []step, matched map[*mutator]bool, failed *policy.Result) {
-	o := a.in.Object
+	o := a.object
 	matched = map[*mutator]bool{}
 	round := 0
 	for range len(p.mutators) + 1 {
@@ -190,7 +193,7 @@ func (p *program) results(a *admission, steps []step, matched map[*mutator]bool)
 		plain, _ := known.plain(map[string]any(steps[i].after))
 		steps[i].after = plain.(map[string]any) //nolint:forcetypeassert // what was a map
 	}
-	out, err := a.drop(steps)
+	out, err := a.back(steps)
 	if err != nil {
 		return []policy.Result{*steps[0].failure(a, err)}
 	}
@@ -214,9 +217,11 @@ func (p *program) results(a *admission, steps []step, matched map[*mutator]bool)
 	return out
 }
 
-// drop takes out of the steps what a mutator added and the kind does not have, as
-// the API server does with what a webhook answers. It returns notices about it.
-func (a *admission) drop(steps []step) ([]policy.Result, error) {
+// back makes of the steps what the manifest becomes: without the structs that only
+// the API server shows, and without what a mutator added and the kind does not have,
+// which the API server drops when it reads what a webhook answers. It returns
+// notices about that.
+func (a *admission) back(steps []step) ([]policy.Result, error) {
 	if len(steps) == 0 {
 		return nil, nil
 	}
@@ -224,24 +229,30 @@ func (a *admission) drop(steps []step) ([]policy.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, all, err := known.Prune(a.kind, a.in.Object, steps[len(steps)-1].after)
-	if err != nil || len(all) == 0 {
+	_, all, err := known.Prune(a.kind, a.object, steps[len(steps)-1].after)
+	if err != nil {
 		return nil, err
 	}
 	var out []policy.Result
-	before := a.in.Object
+	before := a.object
 	for i, s := range steps {
-		_, own, err := known.Prune(a.kind, before, s.after)
-		if err != nil {
-			return nil, err
+		after := s.after
+		if len(all) > 0 {
+			_, own, err := known.Prune(a.kind, before, after)
+			if err != nil {
+				return nil, err
+			}
+			own = slices.DeleteFunc(own, func(path string) bool { return !slices.Contains(all, path) })
+			if len(own) > 0 {
+				out = append(out, s.result(policy.Result{Outcome: policy.Noticed, Message: fmt.Sprintf(
+					"%s has no field %s in Kubernetes 1.36, whose API server drops what the mutator adds there, as is done here", a.kind, strings.Join(own, ", "))}))
+			}
+			before = after
+			if after, _, err = known.Prune(a.kind, a.object, after); err != nil {
+				return nil, err
+			}
 		}
-		own = slices.DeleteFunc(own, func(path string) bool { return !slices.Contains(all, path) })
-		if len(own) > 0 {
-			out = append(out, s.result(policy.Result{Outcome: policy.Noticed, Message: fmt.Sprintf(
-				"%s has no field %s in Kubernetes 1.36, whose API server drops what the mutator adds there, as is done here", a.kind, strings.Join(own, ", "))}))
-		}
-		before = s.after
-		if steps[i].after, _, err = known.Prune(a.kind, a.in.Object, s.after); err != nil {
+		if steps[i].after, err = apply.BuiltIn().Hidden(a.kind, a.in.Object, after); err != nil {
 			return nil, err
 		}
 	}

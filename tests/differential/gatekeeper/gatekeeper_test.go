@@ -196,8 +196,14 @@ func (r *reference) mutator(o map[string]any) (types.Mutator, error) {
 
 // mutate does what the webhook does.
 func (r *reference) mutate(s *sample, system *mutation.System) (string, error) {
+	// The API server has the first word, as it has the last.
+	kind := resource.Kind{Group: s.kind.group, Version: s.kind.version, Kind: s.kind.kind}
+	sent, err := apply.BuiltIn().Shown(kind, s.object)
+	if err != nil {
+		return "", err
+	}
 	o := &unstructured.Unstructured{}
-	if err := o.UnmarshalJSON([]byte(text(s.object))); err != nil {
+	if err := o.UnmarshalJSON([]byte(text(sent))); err != nil {
 		return "", err
 	}
 	before := o.GetNamespace()
@@ -221,7 +227,7 @@ func (r *reference) mutate(s *sample, system *mutation.System) (string, error) {
 		ns = &core.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.namespace(), Labels: labels}}
 	}
 	o.SetNamespace(s.namespace())
-	_, err := system.Mutate(context.Background(), &types.Mutable{
+	_, err = system.Mutate(context.Background(), &types.Mutable{
 		Object: o, Namespace: ns, Username: "ana", Source: types.SourceTypeOriginal, Operation: admission.Operation(s.operation),
 	})
 	if err != nil {
@@ -231,8 +237,11 @@ func (r *reference) mutate(s *sample, system *mutation.System) (string, error) {
 	if labels, ok := o.Object["metadata"].(map[string]any)["labels"].(map[string]any); ok && s.kind.kind == "Namespace" {
 		delete(labels, "kubernetes.io/metadata.name")
 	}
-	// The API server has the last word.
-	out, _, err := apply.BuiltIn().Prune(resource.Kind{Group: s.kind.group, Version: s.kind.version, Kind: s.kind.kind}, s.object, o.Object)
+	out, _, err := apply.BuiltIn().Prune(kind, sent, o.Object)
+	if err != nil {
+		return "", err
+	}
+	out, err = apply.BuiltIn().Hidden(kind, s.object, out)
 	return text(out), err
 }
 
