@@ -7,17 +7,18 @@
 //
 //	apiVersion: mutations.gatekeeper.sh/v1
 //	kind: Assign
-//	metadata: {name: pull-always}
+//	metadata: {name: no-escalation}
 //	spec:
 //	  applyTo:
 //	  - {groups: [""], versions: [v1], kinds: [Pod]}
 //	  match:
 //	    namespaces: [shop, "shop-*"]
-//	  location: "spec.containers[name: *].imagePullPolicy"
+//	  location: "spec.containers[name: *].securityContext.allowPrivilegeEscalation"
 //	  parameters:
 //	    pathTests:
-//	    - {subPath: "spec.containers[name: *].imagePullPolicy", condition: MustNotExist}
-//	    assign: {value: Always}
+//	    - subPath: "spec.containers[name: *].securityContext.allowPrivilegeEscalation"
+//	      condition: MustNotExist
+//	    assign: {value: false}
 //
 // A mutator is about the kinds that it names and no others: one for Pods leaves the
 // templates of Deployments alone, as in a cluster, where it changes the Pods when
@@ -31,15 +32,16 @@
 // digits, - and _; others, and those that begin with a digit, stand in single or
 // double quotes, in which \ takes the next character as it is.
 //
-// What is missing on the way is added: maps, lists, and elements with their key; but
-// * adds no element. Something else than a map or a list in the way is an error.
+// What is missing on the way is added: maps, lists, and elements with their key,
+// but none for *. Something else than a map or a list in the way is an error.
 // Each of pathTests names a beginning of the location that must or must not be
 // there; where it does not hold, the mutator leaves the field alone.
 //
 // A mutator sees the manifest as it is written, with the structs that the API server
 // always sends to a webhook, such as status and the resources of a container, as {}:
 // a test that wants these missing never holds. What the API server fills in by default
-// is not there, so that one that wants imagePullPolicy missing does hold here.
+// is not there, so that a test that wants imagePullPolicy missing, which never holds in
+// a cluster, does here.
 //
 // What a mutator adds and the kind does not have is dropped with a warning, as by the
 // API server: so a location for Pods in a mutator for Deployments shows. The schemas
