@@ -21,11 +21,12 @@ func explainCommand(s *streams) *cobra.Command {
 		Short: "Explain a policy language, or a field of oneloop's own kinds",
 		Long: `Explain a policy language, or a field of oneloop's own kinds.
 
-A language's manual tells what of it is evaluated and how. A kind or a field of
+The manual of a language, or of the language of a kind of policy, tells what of it
+is evaluated and how. A kind or a field of
 ApplyPolicies, ImageLock, ClusterFacts and PinImages is shown with its type,
 the values that it takes and the fields below it.`,
 		Example: `  # What is known of Kyverno's ClusterPolicy?
-  oneloop explain kyverno
+  oneloop explain ClusterPolicy
 
   # What may stand in a functionConfig?
   oneloop explain ApplyPolicies.spec.images.mode
@@ -60,7 +61,7 @@ the values that it takes and the fields below it.`,
 func explained() []string {
 	var out []string
 	for _, l := range builtin.Languages {
-		out = append(out, l.Name)
+		out = append(append(out, l.Name), l.Kinds...)
 	}
 	kinds, _ := schema.Kinds() // it reads what is part of the program
 	return append(out, kinds...)
@@ -95,8 +96,10 @@ func manual(l policy.Language) (title, text string) {
 }
 
 func explain(s *streams, name string) error {
+	kind, _, _ := strings.Cut(name, ".")
+	same := func(word string) bool { return strings.EqualFold(word, kind) }
 	for _, l := range builtin.Languages {
-		if strings.EqualFold(l.Name, name) {
+		if strings.EqualFold(l.Name, name) || slices.ContainsFunc(l.Kinds, same) {
 			title, text := manual(l)
 			_, err := fmt.Fprintf(s.out, "%s: %s\n\n%s\n", l.Name, title, strings.TrimRight(text, "\n"))
 			return err
@@ -105,7 +108,7 @@ func explain(s *streams, name string) error {
 	f, err := schema.Find(name)
 	if err != nil {
 		if !strings.Contains(name, ".") {
-			return fmt.Errorf("nothing known of %q: expected %s, or a field such as ApplyPolicies.spec.mode", name, strings.Join(explained(), ", "))
+			return fmt.Errorf("nothing known of %q: expected a language or kind such as %s, or a field such as ApplyPolicies.spec.mode", name, strings.Join(explained(), ", "))
 		}
 		return err
 	}

@@ -24,6 +24,8 @@ type Language struct {
 	Name string
 	// Doc is the manual; its title comes before the first blank line.
 	Doc string
+	// Kinds are the policies of the language, by which people look for its manual.
+	Kinds []string
 	// Claims reports whether documents of kind k belong to the language.
 	Claims func(k resource.Kind) bool
 	// Compile turns all documents of those kinds into a Set. It sees all of

@@ -19,6 +19,7 @@ func language(version string) policy.Language {
 	return policy.Language{
 		Name:    "admission",
 		Doc:     policy.Manual(source),
+		Kinds:   []string{policyKind, bindingKind},
 		Claims:  claims,
 		Compile: func(docs []*resource.Resource) (policy.Set, error) { return compile(docs, version) },
 		Vet:     vet,

@@ -15,6 +15,7 @@ var source string
 var Language = policy.Language{
 	Name:    "gatekeeper",
 	Doc:     policy.Manual(source),
+	Kinds:   []string{"Assign", "AssignMetadata", "AssignImage", "ModifySet"},
 	Claims:  func(k resource.Kind) bool { return slices.Contains(groups, k.Group) },
 	Compile: compile,
 	Vet:     vet,

@@ -15,6 +15,7 @@ var source string
 var Language = policy.Language{
 	Name:    "kyverno",
 	Doc:     policy.Manual(source),
+	Kinds:   []string{"ClusterPolicy", "Policy"},
 	Claims:  claims,
 	Compile: compile,
 	Vet:     vet,

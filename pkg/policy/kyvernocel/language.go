@@ -15,8 +15,12 @@ var source string
 
 // Language evaluates the kinds of group policies.kyverno.io.
 var Language = policy.Language{
-	Name:    "kyvernocel",
-	Doc:     policy.Manual(source),
+	Name: "kyvernocel",
+	Doc:  policy.Manual(source),
+	Kinds: []string{
+		"MutatingPolicy", "NamespacedMutatingPolicy", "GeneratingPolicy", "NamespacedGeneratingPolicy",
+		"ImageValidatingPolicy", "NamespacedImageValidatingPolicy", "PolicyException",
+	},
 	Claims:  func(k resource.Kind) bool { return k.Group == spec.Group },
 	Compile: compile,
 	Vet:     vet,
