@@ -54,7 +54,8 @@ func compileMatchConditions(p *spec.Policy) (*matchConditions, error) {
 
 // hold reports whether the API server would call the webhook. As there, all
 // conditions are evaluated: one that is false decides, whatever the others are.
-func (c *matchConditions) hold(req *request, o resource.Object) (bool, error) {
+// passedOver is an error that failurePolicy: Ignore makes a request pass with.
+func (c *matchConditions) hold(req *request, o resource.Object) (holds bool, passedOver, err error) {
 	values := req.celVariables(o)
 	budget := cel.Conditions()
 	var errs []error
@@ -66,7 +67,7 @@ func (c *matchConditions) hold(req *request, o resource.Object) (bool, error) {
 		}
 		if errors.Is(err, cel.ErrBudget) {
 			// That ends it all, whatever the others are.
-			return false, ignored(c.ignore, err)
+			return failing(c.ignore, err)
 		}
 		if err != nil {
 			errs = append(errs, err)
@@ -74,17 +75,19 @@ func (c *matchConditions) hold(req *request, o resource.Object) (bool, error) {
 		isFalse = isFalse || err == nil && !ok
 	}
 	if isFalse {
-		return false, nil
+		return false, nil, nil
 	}
-	return len(errs) == 0, ignored(c.ignore && !unknown(errs), errors.Join(errs...))
+	if len(errs) > 0 {
+		return failing(c.ignore && !unknown(errs), errors.Join(errs...))
+	}
+	return true, nil, nil
 }
 
-// ignored drops an error that failurePolicy: Ignore makes a request pass with.
-func ignored(ignore bool, err error) error {
+func failing(ignore bool, err error) (holds bool, passedOver, failure error) {
 	if ignore {
-		return nil
+		return false, err, nil
 	}
-	return err
+	return false, nil, err
 }
 
 // unknown reports whether some error is about what only a cluster knows, so that

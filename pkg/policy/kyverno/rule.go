@@ -100,8 +100,14 @@ func (p *program) run(ctx context.Context, in policy.Input, do func(*request, *r
 			continue
 		}
 		if p.conditions != nil && !called {
-			if called, err = p.conditions.hold(req, current); err != nil {
+			var passedOver error
+			if called, passedOver, err = p.conditions.hold(req, current); err != nil {
 				return append(all, r.failed(req, err)), nil
+			}
+			if passedOver != nil {
+				result := r.skipped("failurePolicy Ignore: " + passedOver.Error())
+				result.Ignored = fmt.Errorf("%w; failurePolicy: Ignore passes over it", passedOver)
+				return append(all, result), nil
 			}
 			if !called {
 				return nil, nil
