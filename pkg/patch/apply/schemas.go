@@ -82,10 +82,12 @@ func Kinds() []resource.Kind {
 	return out
 }
 
+// builtInKinds is the first part of the table.
+var builtInKinds = sync.OnceValue(func() string { return table[:strings.Index(table, "\n\n")+1] })
+
 // builtInType returns the name that the table has for the type of a kind.
 func builtInType(kind resource.Kind) (string, bool) {
-	kinds, _, _ := strings.Cut(table, "\n\n")
-	return lookUp(kinds+"\n", kind.Group+"/"+kind.Version+"/"+kind.Kind)
+	return lookUp(builtInKinds(), kind.Group+"/"+kind.Version+"/"+kind.Kind)
 }
 
 // A kindType is what objects of a kind are checked against and merged by.

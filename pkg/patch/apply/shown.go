@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"sigs.k8s.io/structured-merge-diff/v6/schema"
 
@@ -31,7 +32,9 @@ func (s *Schemas) Hidden(kind resource.Kind, written, after map[string]any) (map
 	return s.walk(kind, after, written, hidden)
 }
 
-type walker func(s *schema.Schema, ref schema.TypeRef, v, written any) any
+// A walker returns what becomes of a value, which is v itself when it reports that
+// nothing changed: so what stays the same is still shared, and compared at once.
+type walker func(s *schema.Schema, ref schema.TypeRef, v, written any) (out any, changed bool)
 
 func (s *Schemas) walk(kind resource.Kind, object, written map[string]any, walk walker) (map[string]any, error) {
 	if _, ok := builtInType(kind); !ok {
@@ -42,8 +45,10 @@ func (s *Schemas) walk(kind resource.Kind, object, written map[string]any, walk 
 		return nil, err
 	}
 	exact := t.exact()
-	out, _ := walk(exact.Schema, exact.TypeRef, object, written).(map[string]any)
-	return out, nil
+	if out, changed := walk(exact.Schema, exact.TypeRef, object, written); changed {
+		object, _ = out.(map[string]any)
+	}
+	return object, nil
 }
 
 // alwaysOf are the fields that maps of a type always have.
@@ -51,77 +56,124 @@ func alwaysOf(ref schema.TypeRef) []string {
 	if ref.NamedType == nil {
 		return nil
 	}
-	fields, _ := lookUp(always, *ref.NamedType)
-	return strings.Fields(fields)
+	known, ok := alwaysKnown.Load(*ref.NamedType)
+	if !ok {
+		fields, _ := lookUp(always, *ref.NamedType)
+		known, _ = alwaysKnown.LoadOrStore(*ref.NamedType, strings.Fields(fields))
+	}
+	return known.([]string) //nolint:forcetypeassert // nothing else is stored
 }
 
-func shown(s *schema.Schema, ref schema.TypeRef, v, _ any) any {
+// alwaysKnown keeps what alwaysOf found, by the name of the type.
+var alwaysKnown sync.Map
+
+func shown(s *schema.Schema, ref schema.TypeRef, v, _ any) (out any, changed bool) {
 	atom, _ := s.Resolve(ref)
 	switch v := v.(type) {
 	case map[string]any:
 		if atom.Map == nil {
-			return v
+			return v, false
 		}
-		out := make(map[string]any, len(v)+1)
+		out := copied{from: v}
 		for key, value := range v {
-			out[key] = shown(s, element(atom.Map, key), value, nil)
-		}
-		for _, name := range alwaysOf(ref) {
-			if out[name] == nil {
-				out[name] = shown(s, element(atom.Map, name), map[string]any{}, nil)
+			if value, changed := shown(s, element(atom.Map, key), value, nil); changed {
+				out.set(key, value)
 			}
 		}
-		return out
+		for _, name := range alwaysOf(ref) {
+			if v[name] == nil {
+				value, _ := shown(s, element(atom.Map, name), map[string]any{}, nil)
+				out.set(name, value)
+			}
+		}
+		return out.result()
 	case []any:
 		if atom.List == nil {
-			return v
+			return v, false
 		}
-		out := make([]any, len(v))
-		for i, value := range v {
-			out[i] = shown(s, atom.List.ElementType, value, nil)
-		}
-		return out
+		return each(v, func(_ int, value any) (any, bool) { return shown(s, atom.List.ElementType, value, nil) })
 	}
-	return v
+	return v, false
 }
 
-func hidden(s *schema.Schema, ref schema.TypeRef, v, written any) any {
+func hidden(s *schema.Schema, ref schema.TypeRef, v, written any) (out any, changed bool) {
 	atom, _ := s.Resolve(ref)
 	switch v := v.(type) {
 	case map[string]any:
 		if atom.Map == nil {
-			return v
+			return v, false
 		}
 		was, _ := written.(map[string]any)
-		out := maps.Clone(v)
+		out := copied{from: v}
 		fields := alwaysOf(ref)
 		for key, value := range v {
 			old, there := was[key]
-			value = hidden(s, element(atom.Map, key), value, old)
+			value, changed := hidden(s, element(atom.Map, key), value, old)
 			m, ok := value.(map[string]any)
 			wasMap, asWritten := old.(map[string]any)
-			if ok && len(m) == 0 && slices.Contains(fields, key) && !(asWritten && len(wasMap) == 0) {
-				delete(out, key)
+			switch {
+			case ok && len(m) == 0 && slices.Contains(fields, key) && !(asWritten && len(wasMap) == 0):
 				if there && old == nil {
-					out[key] = nil // as it was written
+					out.set(key, nil) // as it was written
+				} else {
+					out.remove(key)
 				}
-				continue
+			case changed:
+				out.set(key, value)
 			}
-			out[key] = value
 		}
-		return out
+		return out.result()
 	case []any:
 		if atom.List == nil {
-			return v
+			return v, false
 		}
 		was, _ := written.([]any)
-		out := make([]any, len(v))
-		for i, value := range v {
-			out[i] = hidden(s, atom.List.ElementType, value, counterpart(was, value, i))
-		}
-		return out
+		return each(v, func(i int, value any) (any, bool) {
+			return hidden(s, atom.List.ElementType, value, counterpart(was, value, i))
+		})
 	}
-	return v
+	return v, false
+}
+
+// A copied is a map that is copied when it is first changed.
+type copied struct{ from, to map[string]any }
+
+func (c *copied) copy() {
+	if c.to == nil {
+		c.to = make(map[string]any, len(c.from)+1)
+		maps.Copy(c.to, c.from)
+	}
+}
+
+func (c *copied) set(key string, value any) {
+	c.copy()
+	c.to[key] = value
+}
+
+func (c *copied) remove(key string) {
+	c.copy()
+	delete(c.to, key)
+}
+
+func (c *copied) result() (out any, changed bool) {
+	if c.to == nil {
+		return c.from, false
+	}
+	return c.to, true
+}
+
+// each returns a list with what becomes of its elements, itself when all stay.
+func each(list []any, do func(i int, value any) (any, bool)) (out any, changed bool) {
+	after := list
+	for i, value := range list {
+		if value, is := do(i, value); is {
+			if !changed {
+				after, changed = slices.Clone(list), true
+			}
+			after[i] = value
+		}
+	}
+	return after, changed
 }
 
 // element is the type of a field of a map.

@@ -1,6 +1,7 @@
 package gatekeeper_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/oneloop-dev/oneloop/pkg/digest"
@@ -10,14 +11,27 @@ import (
 )
 
 func BenchmarkApply(b *testing.B) {
-	docs := parse(b, assign("pull", "spec.containers[name: *].imagePullPolicy", "Always")+"---\n"+
-		set("args", "spec.containers[name: web].args", "[--quiet]")+"---\n"+
-		mutator("AssignMetadata", "team", "location: metadata.labels.team, parameters: {assign: {value: blue}}"))
+	mutators := assign("pull", "spec.template.spec.containers[name: *].imagePullPolicy", "Always") + "---\n" +
+		assign("token", "spec.template.spec.automountServiceAccountToken", "false") + "---\n" +
+		mutator("AssignMetadata", "team", "location: metadata.labels.team, parameters: {assign: {value: blue}}")
+	docs := parse(b, strings.ReplaceAll(mutators, `{groups: [""], versions: [v1], kinds: [Thing]}`, "{groups: [apps], versions: [v1], kinds: [Deployment]}"))
 	s, err := gatekeeper.Language.Compile(docs)
 	if err != nil {
 		b.Fatal(err)
 	}
-	r := parse(b, thing("{containers: [{name: web, image: web, args: [--port=80]}, {name: proxy, image: proxy}]}"))[0]
+	r := parse(b, `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop, labels: {app: web}}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - {name: web, image: "web:1", args: [--port=8080], env: [{name: A, value: b}], ports: [{containerPort: 8080}]}
+      - {name: proxy, image: "proxy:1"}
+`)[0]
 	o, err := r.Object()
 	if err != nil {
 		b.Fatal(err)
