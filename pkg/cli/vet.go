@@ -24,6 +24,7 @@ type vetOptions struct {
 	facts    []string
 	output   string
 	strict   bool
+	fix      bool
 }
 
 func vetCommand(s *streams) *cobra.Command {
@@ -37,10 +38,16 @@ For each policy, at file and line: what can't be evaluated when manifests are
 rendered, which facts of a cluster it needs and how to give them, what Kyverno
 itself would refuse, and deprecated spellings with what to write instead.
 
+Where a newer spelling does the same, the lines to write are shown; --fix writes
+them into the files, and touches no other line.
+
 Errors exit with 3, and so do warnings with --strict. Notes never fail; with
 --facts, facts that are not in these files are errors and exit with 4.`,
 		Example: `  # In CI
   oneloop vet --strict policies/
+
+  # Write the newer spellings
+  oneloop vet --fix policies/
 
   # The facts to fill in, and later: are they complete?
   oneloop vet -o stub policies/ > facts.yaml
@@ -54,6 +61,7 @@ Errors exit with 3, and so do warnings with --strict. Notes never fail; with
 	f.StringArrayVar(&o.facts, "facts", nil, "file of cluster facts, as for render: what they lack is an error (repeatable)")
 	f.StringVarP(&o.output, "output", "o", "text", "what to print: text, json, or stub for the facts to fill in")
 	f.BoolVar(&o.strict, "strict", false, "fail on warnings too")
+	f.BoolVar(&o.fix, "fix", false, "rewrite the files where a fix is shown, and print what is left")
 	return cmd
 }
 
@@ -67,6 +75,11 @@ func runVet(s *streams, o vetOptions, args []string) error {
 	}
 	if err := readOnce(args, o.facts); err != nil {
 		return err
+	}
+	if o.fix {
+		if err := fixPolicies(s, args); err != nil {
+			return err
+		}
 	}
 	policies, err := load.Files(args, s.in)
 	if err != nil {
@@ -90,6 +103,9 @@ func runVet(s *streams, o vetOptions, args []string) error {
 		return err
 	}
 	v := vetted{findings: pipeline.Vet(languages, policies), documents: len(policies)}
+	if v.fixes, err = suggestions(policies, v.findings); err != nil {
+		return err
+	}
 	if len(o.facts) > 0 {
 		v.against(known)
 	}
@@ -112,12 +128,19 @@ func runVet(s *streams, o vetOptions, args []string) error {
 type vetted struct {
 	documents int
 	findings  []policy.Finding
+	fixes     []string // of the findings: the lines that differ; "" when there is none
 }
 
 // against drops the facts that are known. What is missing is an error, unless
 // only the resources can tell what it is.
 func (v *vetted) against(known *facts.Facts) {
-	v.findings = slices.DeleteFunc(v.findings, func(f policy.Finding) bool { return f.Needs != nil && !f.Open && known.Knows(*f.Needs) })
+	var left vetted
+	for i, f := range v.findings {
+		if f.Needs == nil || f.Open || !known.Knows(*f.Needs) {
+			left.findings, left.fixes = append(left.findings, f), append(left.fixes, v.fixes[i])
+		}
+	}
+	v.findings, v.fixes = left.findings, left.fixes
 	for i := range v.findings {
 		f := &v.findings[i]
 		if f.Needs == nil || f.Open || f.Needs.Operation != "" {
@@ -130,11 +153,23 @@ func (v *vetted) against(known *facts.Facts) {
 	}
 }
 
-// text prints a line for each finding: file:line: severity: what and where.
+// text prints a line for each finding: file:line: severity: what and where. Below
+// stand the lines of its fix, unless another finding has shown them.
 func (v *vetted) text(w io.Writer) error {
+	shown := map[string]bool{}
 	for i := range v.findings {
 		if err := v.line(w, &v.findings[i]); err != nil {
 			return err
+		}
+		key := fmt.Sprint(v.findings[i].Policy.Origin, v.fixes[i])
+		if v.fixes[i] == "" || shown[key] {
+			continue
+		}
+		shown[key] = true
+		for line := range strings.Lines(v.fixes[i]) {
+			if _, err := fmt.Fprintf(w, "    %s", line); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -163,6 +198,7 @@ type jsonFinding struct {
 	Message  string       `json:"message"`
 	Needs    *facts.Spec  `json:"needs,omitempty"`
 	Open     bool         `json:"open,omitempty"`
+	Fix      string       `json:"fix,omitempty"`
 }
 
 type jsonPolicy struct {
@@ -181,6 +217,7 @@ func (v *vetted) json(w io.Writer) error {
 			File: at.File, Line: at.Line, Severity: f.Severity.String(), Check: f.Check,
 			Policy: jsonPolicy{APIVersion: id.Kind.APIVersion(), Kind: id.Kind.Kind, Namespace: id.Namespace, Name: id.Name},
 			Rule:   f.Rule, Path: f.Path.String(), Message: f.Message, Needs: f.Needs, Open: f.Open,
+			Fix: v.fixes[i],
 		}
 	}
 	enc := json.NewEncoder(w)
@@ -237,8 +274,18 @@ func (v *vetted) count(severity policy.Severity) int {
 }
 
 func (v *vetted) summary() string {
-	return fmt.Sprintf("%s: %s, %s, %s", plural(v.documents, "policy"),
+	text := fmt.Sprintf("%s: %s, %s, %s", plural(v.documents, "policy"),
 		plural(v.count(policy.Fault), "error"), plural(v.count(policy.Warning), "warning"), plural(v.count(policy.Note), "note"))
+	fixes := 0
+	for _, f := range v.fixes {
+		if f != "" {
+			fixes++
+		}
+	}
+	if fixes > 0 {
+		text += fmt.Sprintf("; --fix settles %d", fixes)
+	}
+	return text
 }
 
 // failure turns findings into the exit code.

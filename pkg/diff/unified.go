@@ -68,3 +68,27 @@ func colored(text string) string {
 	}
 	return b.String()
 }
+
+// Lines returns the lines in which the text of a resource differs from how it was,
+// with - and + in front.
+func Lines(before, after *resource.Resource) (string, error) {
+	was, err := before.AppendYAML(nil)
+	if err != nil {
+		return "", err
+	}
+	is, err := after.AppendYAML(nil)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	head := true
+	for line := range strings.Lines(string(diff.Diff("before", was, "after", is))) {
+		switch {
+		case strings.HasPrefix(line, "@@"):
+			head = false
+		case !head && (line[0] == '-' || line[0] == '+'):
+			b.WriteString(line)
+		}
+	}
+	return b.String(), nil
+}

@@ -26,6 +26,10 @@ type Finding struct {
 	// Open tells that which fact it is depends on the resource, so that Needs
 	// holds the text of the policy where a name has to stand.
 	Open bool
+	// Fix changes the values of the document so that the finding is gone and the
+	// policy does the same; nil: that takes a person. What is fixed already it
+	// leaves alone.
+	Fix func(document map[string]any)
 }
 
 // A Check is the kind of a finding.

@@ -23,7 +23,7 @@ type layout struct {
 var usualOrder = []string{
 	"apiVersion", "kind", "metadata", "name", "generateName", "namespace", "labels", "annotations",
 	"reference", "spec", "replicas", "selector", "matchLabels", "template", "type", "image", "imagePullPolicy", "command", "args",
-	"workingDir", "ports", "env", "envFrom", "value", "valueFrom", "resources", "volumeMounts",
+	"workingDir", "ports", "env", "envFrom", "key", "operator", "value", "valueFrom", "resources", "volumeMounts",
 	"initContainers", "containers", "data", "stringData", "items", "status",
 }
 

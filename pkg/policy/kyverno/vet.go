@@ -95,7 +95,8 @@ func (v *vetting) policy(p *spec.Policy, o resource.Object) {
 // exception finds what a PolicyException asks for.
 func (v *vetting) exception(o resource.Object) {
 	if v.doc.ID().Kind.Version == "v2beta1" {
-		v.addf(fieldpath.Path{}.Key("apiVersion"), policy.Deprecated, policy.Warning, "kyverno.io/v2beta1 is the older version; write kyverno.io/v2, which reads the same")
+		v.deprecated(fieldpath.Path{}.Key("apiVersion"), written(nil, "apiVersion", "kyverno.io/v2"),
+			"kyverno.io/v2beta1 is the older version; write kyverno.io/v2, which reads the same")
 	}
 	var e exceptionDocument
 	if len(decode.Strict(o, &e)) > 0 {

@@ -20,47 +20,56 @@ func (v *vetting) removed(kind string) {
 		"Kyverno 1.20 removes kind %s; its successors are MutatingPolicy, GeneratingPolicy, ImageValidatingPolicy and ValidatingPolicy of policies.kyverno.io", kind)
 }
 
-func (v *vetting) deprecated(path fieldpath.Path, format string, args ...any) {
-	v.add(path, policy.Finding{Check: policy.Deprecated, Severity: policy.Warning, Message: fmt.Sprintf(format, args...)})
+func (v *vetting) deprecated(path fieldpath.Path, fix func(map[string]any), format string, args ...any) {
+	v.add(path, policy.Finding{Check: policy.Deprecated, Severity: policy.Warning, Message: fmt.Sprintf(format, args...), Fix: fix})
 }
 
 // A spelling is a field that Kyverno still reads, and what to write instead.
-type spelling struct{ field, instead string }
+type spelling struct {
+	field, instead string
+	put            func(m map[string]any, value any) // where its value goes; nil: a person decides
+}
 
 var (
 	specSpellings = []spelling{
-		{"validationFailureAction", "set failureAction under validate, or under each entry of verifyImages, of the rules"},
-		{"validationFailureActionOverrides", "set failureActionOverrides under validate of the rules"},
-		{"failurePolicy", "set failurePolicy under webhookConfiguration"},
-		{"webhookTimeoutSeconds", "set timeoutSeconds under webhookConfiguration"},
-		{"schemaValidation", "remove it; it does nothing"},
-		{"mutateExistingOnPolicyUpdate", "set mutateExistingOnPolicyUpdate under mutate of the rules"},
-		{"generateExisting", "set generateExisting under generate of the rules"},
+		{"validationFailureAction", "set failureAction under validate, or under each entry of verifyImages, of the rules", actionsIntoRules},
+		{"validationFailureActionOverrides", "set failureActionOverrides under validate of the rules", nil},
+		{"failurePolicy", "set failurePolicy under webhookConfiguration", into("webhookConfiguration", "failurePolicy")},
+		{"webhookTimeoutSeconds", "set timeoutSeconds under webhookConfiguration", into("webhookConfiguration", "timeoutSeconds")},
+		{"schemaValidation", "remove it; it does nothing", dropped},
+		{"mutateExistingOnPolicyUpdate", "set mutateExistingOnPolicyUpdate under mutate of the rules", targetsIntoRules},
+		{"generateExisting", "set generateExisting under generate of the rules", existingIntoRules},
 	}
 	blockSpellings = []spelling{
-		{"resources", "move it into a filter of any"},
-		{"subjects", "move it into a filter of any"},
-		{"roles", "move it into a filter of any"},
-		{"clusterRoles", "move it into a filter of any"},
+		{"resources", "move it into a filter of any", nil},
+		{"subjects", "move it into a filter of any", nil},
+		{"roles", "move it into a filter of any", nil},
+		{"clusterRoles", "move it into a filter of any", nil},
 	}
 	imageSpellings = []spelling{
-		{"image", "list it under imageReferences"},
-		{"key", "set keys under an entry of attestors"},
-		{"roots", "set keyless.roots under an entry of attestors"},
-		{"subject", "set keyless.subject under an entry of attestors"},
-		{"issuer", "set keyless.issuer under an entry of attestors"},
-		{"additionalExtensions", "set keyless.additionalExtensions under an entry of attestors"},
-		{"annotations", "set annotations under an entry of attestors"},
+		{"image", "list it under imageReferences", listed("imageReferences")},
+		{"key", "set keys under an entry of attestors", nil},
+		{"roots", "set keyless.roots under an entry of attestors", nil},
+		{"subject", "set keyless.subject under an entry of attestors", nil},
+		{"issuer", "set keyless.issuer under an entry of attestors", nil},
+		{"additionalExtensions", "set keyless.additionalExtensions under an entry of attestors", nil},
+		{"annotations", "set annotations under an entry of attestors", nil},
 	}
 )
 
-// old reports the fields of v, a map at path, that have a newer spelling.
-func (v *vetting) old(path fieldpath.Path, value any, spellings []spelling) {
+// old reports the fields of a map at path that have a newer spelling. Fix is that
+// of the spellings that have none of their own; it may be nil.
+func (v *vetting) old(path fieldpath.Path, value any, spellings []spelling, fix func(map[string]any)) {
 	m, _ := value.(map[string]any)
 	for _, s := range spellings {
-		if m[s.field] != nil {
-			v.deprecated(path.Key(s.field), "%s is deprecated: %s", s.field, s.instead)
+		if m[s.field] == nil {
+			continue
 		}
+		fix := fix
+		if s.put != nil {
+			fix = moved(path, s.field, s.put)
+		}
+		v.deprecated(path.Key(s.field), fix, "%s is deprecated: %s", s.field, s.instead)
 	}
 }
 
@@ -68,7 +77,7 @@ func (v *vetting) old(path fieldpath.Path, value any, spellings []spelling) {
 func (v *vetting) spellings(o resource.Object) {
 	at := fieldpath.Path{}.Key("spec")
 	s, _ := o["spec"].(map[string]any)
-	v.old(at, s, specSpellings)
+	v.old(at, s, specSpellings, nil)
 	rules, _ := s["rules"].([]any)
 	for i, e := range rules {
 		r, _ := e.(map[string]any)
@@ -80,20 +89,21 @@ func (v *vetting) spellings(o resource.Object) {
 
 func (v *vetting) ruleSpellings(path fieldpath.Path, r map[string]any) {
 	for _, name := range []string{"match", "exclude"} {
-		v.old(path.Key(name), r[name], blockSpellings)
+		v.old(path.Key(name), r[name], blockSpellings, intoAny(path.Key(name)))
 		v.names(path.Key(name), r[name])
 	}
 	if _, ok := r["preconditions"].([]any); ok {
-		v.deprecated(path.Key("preconditions"), "a list of preconditions is deprecated: put it under all")
+		list := moved(path, "preconditions", func(m map[string]any, value any) { m["preconditions"] = map[string]any{"all": value} })
+		v.deprecated(path.Key("preconditions"), list, "a list of preconditions is deprecated: put it under all")
 	}
 	images, _ := r["verifyImages"].([]any)
 	for i, e := range images {
 		at := path.Key("verifyImages").Index(i)
-		v.old(at, e, imageSpellings)
+		v.old(at, e, imageSpellings, nil)
 		m, _ := e.(map[string]any)
 		attestations, _ := m["attestations"].([]any)
 		for j, a := range attestations {
-			v.old(at.Key("attestations").Index(j), a, []spelling{{"predicateType", "write type"}})
+			v.old(at.Key("attestations").Index(j), a, []spelling{{"predicateType", "write type", renamed("type")}}, nil)
 		}
 	}
 	v.actions(path, r)
@@ -116,7 +126,7 @@ func (v *vetting) names(path fieldpath.Path, value any) {
 			v.names(path.Key(key), value[key])
 		}
 		if name, ok := value["resources"].(map[string]any); ok && name["name"] != nil {
-			v.deprecated(path.Key("resources").Key("name"), "name is deprecated: write names: [%v]", name["name"])
+			v.deprecated(path.Key("resources").Key("name"), moved(path.Key("resources"), "name", listed("names")), "name is deprecated: write names: [%v]", name["name"])
 		}
 	}
 }
@@ -127,9 +137,9 @@ func (v *vetting) actions(path fieldpath.Path, r map[string]any) {
 	at := path.Key("validate").Key("failureAction")
 	switch validate["failureAction"] {
 	case "audit":
-		v.deprecated(at, "audit is deprecated: write Audit")
+		v.deprecated(at, written(path.Key("validate"), "failureAction", "Audit"), "audit is deprecated: write Audit")
 	case "enforce":
-		v.deprecated(at, "enforce is deprecated: write Enforce")
+		v.deprecated(at, written(path.Key("validate"), "failureAction", "Enforce"), "enforce is deprecated: write Enforce")
 	}
 }
 
@@ -151,7 +161,11 @@ func (v *vetting) operators(path fieldpath.Path, value any) {
 	case map[string]any:
 		operator, _ := value["operator"].(string)
 		if _, isCondition := value["key"]; isCondition && successors[operator] != "" && value["values"] == nil {
-			v.deprecated(path.Key("operator"), "the operator %s is deprecated: write %s", operator, successors[operator])
+			var fix func(map[string]any)
+			if operator == "Equal" || operator == "NotEqual" {
+				fix = written(path, "operator", successors[operator])
+			}
+			v.deprecated(path.Key("operator"), fix, "the operator %s is deprecated: write %s", operator, successors[operator])
 		}
 		for _, key := range slices.Sorted(maps.Keys(value)) {
 			if key != "patchStrategicMerge" && key != "data" {
