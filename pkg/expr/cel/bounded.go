@@ -1,8 +1,6 @@
 package cel
 
 import (
-	"slices"
-
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/types"
@@ -18,8 +16,10 @@ var bounded = cel.CustomDecorator(func(i interpreter.Interpretable) (interpreter
 	switch i := i.(type) {
 	case interpreter.InterpretableConst:
 	case interpreter.InterpretableConstructor:
-		if slices.ContainsFunc(i.InitVals(), varies) {
-			return boundedConstructor{i}, nil
+		for _, v := range i.InitVals() { // of another type in later versions of cel-go
+			if varies(v) {
+				return boundedConstructor{i}, nil
+			}
 		}
 		// cel-go makes a constant of it, which costs less.
 	case interpreter.InterpretableCall:
@@ -31,8 +31,8 @@ var bounded = cel.CustomDecorator(func(i interpreter.Interpretable) (interpreter
 	return i, nil
 })
 
-func varies(i interpreter.Interpretable) bool {
-	_, constant := i.(interpreter.InterpretableConst)
+func varies(value any) bool {
+	_, constant := value.(interpreter.InterpretableConst)
 	return !constant
 }
 
