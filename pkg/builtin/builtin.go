@@ -18,10 +18,10 @@ import (
 
 // Languages stand in the order in which they run.
 var Languages = []policy.Language{
-	admission.Language, // first: the API server applies its own policies before it calls webhooks
+	admission.Language,  // first: the API server applies its own policies before it calls webhooks
+	gatekeeper.Language, // webhooks are called by name: gatekeeper-... before kyverno-...
 	kyverno.Language,
 	kyvernocel.Language,
-	gatekeeper.Language,
 	pinimages.Language, // last: it pins what the others made
 }
 

@@ -76,10 +76,10 @@
 //
 // Webhooks run after Kubernetes' own policies. Among themselves the API server calls
 // them by the names of their MutatingWebhookConfigurations, which are up to the
-// cluster. Here Gatekeeper's mutators come after Kyverno's policies, so that they see
-// what those add. With the names of both projects' charts, gatekeeper-... comes
-// before kyverno-...: where that matters, because both change one field, render with
-// the mutators first and give the result to a second run with Kyverno's policies.
+// cluster. With the names of both projects' charts gatekeeper-... comes before
+// kyverno-..., and so it is here. Where a cluster has others and both change one field,
+// render with Kyverno's policies first and give the result to a second run with the
+// mutators.
 //
 // # Matching
 //
