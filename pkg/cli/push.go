@@ -118,9 +118,9 @@ func runPush(ctx context.Context, s *streams, o pushOptions, target string) erro
 	if err != nil {
 		return err
 	}
-	progress := newProgress(s.err, "pushing", len(tags))
 	for i, tag := range tags {
-		progress.step(digest.Reference(tag))
+		progress := newProgress(s.err, "pushing", len(tags))
+		progress.at(i, digest.Reference(tag))
 		changed, err := r.Push(ctx, tag, a)
 		progress.end()
 		if err != nil {

@@ -88,10 +88,14 @@ func (p plan) apply(ctx context.Context, s *streams, items []*resource.Resource)
 		s.warnOfMarked(items, set)
 	}
 	stop := func() {}
+	opts := p.options(set, items)
 	if p.atHand != nil {
-		stop = p.lookAhead(ctx, s, set, items)
+		stop = p.lookAhead(ctx, s, set, items) // shows a progress of its own
+	} else if progress := newProgress(s.err, "applying policies to", len(items)); progress.shows() {
+		opts.Done = func(r *resource.Resource) { progress.step(r.ID().String()) }
+		stop = progress.end
 	}
-	out, err := pipeline.Apply(ctx, items, p.options(set, items))
+	out, err := pipeline.Apply(ctx, items, opts)
 	stop()
 	for _, e := range out.Entries {
 		if e.Outcome == policy.Noticed {

@@ -43,6 +43,9 @@ type Options struct {
 	// with its place among the resources, from many goroutines, before the resource
 	// is updated: what it says before and after, which must not be modified.
 	Admitted func(i int, r *resource.Resource, before, after resource.Object)
+	// Done, when set, is called when admission is through with a resource, from many
+	// goroutines.
+	Done func(*resource.Resource)
 	// Lines finds the line of each change.
 	Lines bool
 	// DryRun leaves the resources as they are, and the changes out of the entries:
@@ -108,6 +111,9 @@ func Apply(ctx context.Context, resources []*resource.Resource, opts Options) (o
 	err = run.parallel(ctx, len(resources), func(ctx context.Context, i int) (err error) {
 		defer caught(resources[i], &err)
 		slots[i], err = run.admit(ctx, i, resources[i])
+		if run.Done != nil {
+			run.Done(resources[i])
+		}
 		if err == nil && opts.Encode != nil && !background {
 			out.Texts[i], err = opts.Encode(resources[i])
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -286,5 +287,23 @@ func TestUnsupportedSplitsFaults(t *testing.T) {
 	unsupported, rest := pipeline.Unsupported(errors.Join(errors.Join(soft, hard), fmt.Errorf("two causes: %w, %w", soft, hard)))
 	if len(unsupported) != 2 || len(rest) != 1 || rest[0] != hard {
 		t.Errorf("got unsupported %v, rest %v", unsupported, rest)
+	}
+}
+
+func TestApplyTellsOfEachResource(t *testing.T) {
+	rs := parse(t, two)
+	var mu sync.Mutex
+	seen := map[string]int{}
+	opts := options(toy{"fail", "ConfigMap", fail})
+	opts.Done = func(r *resource.Resource) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[r.ID().Name]++
+	}
+	if _, err := pipeline.Apply(t.Context(), rs, opts); err != nil {
+		t.Fatal(err)
+	}
+	if want := map[string]int{"a": 1, "b": 1}; !maps.Equal(seen, want) {
+		t.Errorf("done with %v, want %v", seen, want)
 	}
 }
