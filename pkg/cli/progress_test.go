@@ -4,21 +4,40 @@ import (
 	"bytes"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
+// A screen is a terminal that can be looked at while somebody writes to it.
+type screen struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (s *screen) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(b)
+}
+
+func (s *screen) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
 func TestProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out screen
 		p := &progress{w: &out, what: "applying policies to", all: 3}
 		p.start()
 		p.step("Deployment shop/api")
 		time.Sleep(progressAfter - time.Millisecond)
 		synctest.Wait()
-		if out.Len() > 0 {
-			t.Errorf("a short run shows %q", &out)
+		if got := out.String(); got != "" {
+			t.Errorf("a short run shows %q", got)
 		}
 		time.Sleep(progressEvery)
 		synctest.Wait()
