@@ -19,7 +19,7 @@ const module = "github.com/oneloop-dev/oneloop/"
 // packages of lower layers, never one of its own. A name that ends in /* stands
 // for every package right below it, which then owns what is below itself.
 var layers = [][]string{
-	{"pkg/fieldpath", "pkg/jsonvalue", "pkg/schema", "pkg/wildcard", "pkg/signature", "pkg/artifact"},
+	{"pkg/fieldpath", "pkg/jsonvalue", "pkg/parallel", "pkg/certificate", "pkg/schema", "pkg/wildcard", "pkg/signature", "pkg/artifact"},
 	{"pkg/resource", "pkg/decode", "pkg/digest"},
 	{"pkg/expr/*", "pkg/patch/*", "pkg/image", "pkg/facts"},
 	{"pkg/policy", "pkg/digest/*"},

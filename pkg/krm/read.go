@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,6 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/oneloop-dev/oneloop/pkg/parallel"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
@@ -145,7 +145,7 @@ func readSplit(text string) (*ResourceList, error) {
 		list.Items = make([]*resource.Resource, len(items))
 	}
 	var failed atomic.Bool
-	parallel(len(items), func(i int) {
+	parallel.Each(len(items), 16, func(i int) {
 		if failed.Load() {
 			return
 		}
@@ -164,34 +164,6 @@ func readSplit(text string) (*ResourceList, error) {
 
 func isDash(s string) bool {
 	return s[0] == '-' && (len(s) == 1 || s[1] == ' ' || s[1] == '\n')
-}
-
-// parallel calls f for 0..n-1 on all processors, some calls at a time.
-func parallel(n int, f func(i int)) {
-	const batch = 16
-	workers := min(runtime.GOMAXPROCS(0), (n+batch-1)/batch)
-	if workers < 2 {
-		for i := range n {
-			f(i)
-		}
-		return
-	}
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range workers {
-		wg.Go(func() {
-			for {
-				start := int(next.Add(batch)) - batch
-				if start >= n {
-					return
-				}
-				for i := start; i < min(start+batch, n); i++ {
-					f(i)
-				}
-			}
-		})
-	}
-	wg.Wait()
 }
 
 // maxWhole bounds what is read through yaml/v3, which takes a hundred times the

@@ -10,6 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/oneloop-dev/oneloop/pkg/parallel"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
@@ -66,7 +67,7 @@ func (l *ResourceList) Write(w io.Writer, results []Result) error {
 		items := l.Items[start:min(start+chunk, len(l.Items))]
 		texts := make([][]byte, len(items))
 		errs := make([]error, len(items))
-		parallel(len(items), func(i int) { texts[i], errs[i] = items[i].AppendItem(nil) })
+		parallel.Each(len(items), 16, func(i int) { texts[i], errs[i] = items[i].AppendItem(nil) })
 		for i, text := range texts {
 			if errs[i] != nil {
 				return errs[i]

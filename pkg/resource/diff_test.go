@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
+	"github.com/oneloop-dev/oneloop/pkg/parallel"
 )
 
 func TestDiff(t *testing.T) {
@@ -172,7 +173,7 @@ func TestConcurrentUse(t *testing.T) {
 		}
 	}
 	errs := make([]error, len(rs))
-	parallel(len(rs), func(i int) {
+	parallel.Each(len(rs), 1, func(i int) {
 		o, err := rs[i].Object()
 		if err == nil {
 			err = rs[i].Update(patched(o))

@@ -4,17 +4,15 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/jsonvalue"
+	"github.com/oneloop-dev/oneloop/pkg/parallel"
 )
 
 // Budgets for what is read. A manifest that a cluster stores is below 2 MiB.
@@ -154,7 +152,7 @@ func parseText(file, text string) ([]*Resource, error) {
 	}
 	read := make([][]*Resource, len(docs))
 	errs := make([]error, len(docs))
-	parallel(len(docs), func(i int) {
+	parallel.Each(len(docs), 1, func(i int) {
 		read[i], errs[i] = docs[i].read()
 	})
 	if err := errors.Join(errs...); err != nil {
@@ -165,31 +163,6 @@ func parseText(file, text string) ([]*Resource, error) {
 		out = append(out, rs...)
 	}
 	return out, nil
-}
-
-// parallel calls f for 0..n-1 on all processors.
-func parallel(n int, f func(i int)) {
-	workers := min(runtime.GOMAXPROCS(0), n)
-	if workers < 2 {
-		for i := range n {
-			f(i)
-		}
-		return
-	}
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range workers {
-		wg.Go(func() {
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= n {
-					return
-				}
-				f(i)
-			}
-		})
-	}
-	wg.Wait()
 }
 
 // splitDocuments cuts a text at its document markers. A line that starts with

@@ -1,10 +1,7 @@
 package jmespath
 
 import (
-	"crypto/rsa"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"maps"
@@ -14,6 +11,8 @@ import (
 	"sync"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/oneloop-dev/oneloop/pkg/certificate"
 )
 
 var dataFunctions = []function{
@@ -146,43 +145,13 @@ func x509Decode(r *run, args []any) (any, error) {
 	if err := r.spend(8 * len(text)); err != nil {
 		return nil, err
 	}
-	block, _ := pem.Decode([]byte(text))
-	if block == nil {
-		return nil, errors.New("the text is not PEM")
+	cert, request, err := certificate.Decode(text)
+	if err != nil {
+		return nil, err
 	}
-	type publicKey struct {
-		N string
-		E int
-	}
-	printable := func(key any) (publicKey, error) {
-		k, ok := key.(*rsa.PublicKey)
-		if !ok {
-			return publicKey{}, errors.New("the public key is not RSA; Kyverno reads no other")
-		}
-		return publicKey{k.N.String(), k.E}, nil
-	}
-	var out any
-	switch block.Type {
-	case "CERTIFICATE":
-		cert, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, err
-		}
-		if cert.PublicKey, err = printable(cert.PublicKey); err != nil {
-			return nil, err
-		}
-		out = cert
-	case "CERTIFICATE REQUEST":
-		request, err := x509.ParseCertificateRequest(block.Bytes)
-		if err != nil {
-			return nil, err
-		}
-		if request.PublicKey, err = printable(request.PublicKey); err != nil {
-			return nil, err
-		}
+	var out any = cert
+	if request != nil {
 		out = request
-	default:
-		return nil, fmt.Errorf("the PEM block is a %s, expected a CERTIFICATE or a CERTIFICATE REQUEST", block.Type)
 	}
 	b, err := json.Marshal(out)
 	if err != nil {
