@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/oneloop-dev/oneloop/pkg/facts"
@@ -315,7 +314,7 @@ func (w *world) Generate(ctx context.Context, o resource.Object, replace bool) (
 			return policy.Target{ID: k.resource.ID(), Before: before, After: before}, nil
 		}
 		if k.resource.ID().Namespace == "" {
-			o = withoutNamespace(o)
+			o = resource.WithoutNamespace(o, id.Namespace) // as its manifest is written
 		}
 		// As if the rule had just made it: so a second run over the output
 		// gives the same.
@@ -359,19 +358,6 @@ func (w *world) replace(ctx context.Context, k *known, o resource.Object, in pol
 	k.depth = w.trigger.depth + 1
 	w.events = append(w.events, event{k, true})
 	return target, nil
-}
-
-// withoutNamespace returns o as its manifest is written, which leaves the
-// default namespace out.
-func withoutNamespace(o resource.Object) resource.Object {
-	meta, _ := o["metadata"].(map[string]any)
-	if meta["namespace"] == nil {
-		return o
-	}
-	o, meta = maps.Clone(o), maps.Clone(meta)
-	delete(meta, "namespace")
-	o["metadata"] = meta
-	return o
 }
 
 // store makes k what admission makes of o.

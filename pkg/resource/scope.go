@@ -1,6 +1,9 @@
 package resource
 
-import "strings"
+import (
+	"maps"
+	"strings"
+)
 
 // ClusterScoped reports whether objects of kind k have no namespace, as far as
 // that is known without a cluster: for the kinds of Kubernetes itself and of
@@ -115,4 +118,31 @@ func Plural(kind string) string {
 		return s[:len(s)-1] + "ies"
 	}
 	return s + "s"
+}
+
+// WithNamespace returns a copy of o in a namespace, as the API server fills in the
+// one of the request. Without metadata, o is returned as it is.
+func WithNamespace(o Object, namespace string) Object {
+	meta, ok := o["metadata"].(map[string]any)
+	if !ok {
+		return o
+	}
+	meta = maps.Clone(meta)
+	meta["namespace"] = namespace
+	o = maps.Clone(o)
+	o["metadata"] = meta
+	return o
+}
+
+// WithoutNamespace undoes WithNamespace, unless somebody changed it.
+func WithoutNamespace(o Object, namespace string) Object {
+	meta, ok := o["metadata"].(map[string]any)
+	if !ok || meta["namespace"] != namespace {
+		return o
+	}
+	meta = maps.Clone(meta)
+	delete(meta, "namespace")
+	o = maps.Clone(o)
+	o["metadata"] = meta
+	return o
 }

@@ -94,7 +94,7 @@ func (p *compiled) collect(r *request, b *binding) ([]resource.Object, error) {
 	}
 	for i, o := range found {
 		if !cluster {
-			found[i] = withNamespace(o, namespace)
+			found[i] = resource.WithNamespace(o, namespace)
 		}
 	}
 	return found, nil

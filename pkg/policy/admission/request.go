@@ -97,32 +97,15 @@ func (r *request) show(o resource.Object) resource.Object {
 	if !r.assumed {
 		return o
 	}
-	return withNamespace(o, r.namespace)
+	return resource.WithNamespace(o, r.namespace)
 }
 
 // hide undoes show.
 func (r *request) hide(o resource.Object) resource.Object {
-	meta, ok := o["metadata"].(map[string]any)
-	if !r.assumed || !ok || meta["namespace"] != r.namespace {
+	if !r.assumed {
 		return o
 	}
-	meta = maps.Clone(meta)
-	delete(meta, "namespace")
-	o = maps.Clone(o)
-	o["metadata"] = meta
-	return o
-}
-
-func withNamespace(o resource.Object, namespace string) resource.Object {
-	meta, ok := o["metadata"].(map[string]any)
-	if !ok || meta["namespace"] != nil {
-		return o
-	}
-	meta = maps.Clone(meta)
-	meta["namespace"] = namespace
-	o = maps.Clone(o)
-	o["metadata"] = meta
-	return o
+	return resource.WithoutNamespace(o, r.namespace)
 }
 
 // errAuthorizer is why authorizer has no value.

@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"strings"
 
 	"github.com/oneloop-dev/oneloop/pkg/decode"
 	"github.com/oneloop-dev/oneloop/pkg/expr/jmespath"
 	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/jsonvalue"
-	"github.com/oneloop-dev/oneloop/pkg/patch/strategic"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/internal/downstream"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/condition"
@@ -77,24 +75,19 @@ type generator struct{ program }
 // React implements policy.Background.
 func (g *generator) React(ctx context.Context, in policy.Input, w policy.World) ([]policy.Result, error) {
 	return g.react(ctx, in, w, func(r *rule, s *scope) policy.Result {
-		run := &generating{rule: r, world: w, trigger: in.Object}
+		run := &generating{rule: r, trigger: in.Object, Generation: downstream.Generation{
+			World: w, Facts: in.Facts, Replace: r.spec.Generation.Synchronize, Apply: r.policy.Spec.UseServerSideApply,
+		}}
 		var errs []error
 		for _, one := range r.generations {
 			if err := run.all(ctx, s, one); err != nil {
 				errs = append(errs, placedAt(one.path, err))
 			}
 		}
-		result := policy.Result{Rule: r.spec.Name, Outcome: policy.Passed, Targets: run.targets}
-		switch {
-		case len(errs) > 0:
+		result := run.Result(r.spec.Name)
+		if len(errs) > 0 {
 			result = r.failed(s.request, errors.Join(errs...))
-			result.Targets = run.targets
-		case len(run.messages) > 0:
-			result.Outcome, result.Message = policy.Applied, strings.Join(run.messages, ", ")
-		case len(run.targets) > 0:
-			result.Message = "what it generates is there already"
-		default:
-			result.Message = "nothing to generate"
+			result.Targets = run.Targets()
 		}
 		return result
 	})
@@ -102,11 +95,9 @@ func (g *generator) React(ctx context.Context, in policy.Input, w policy.World) 
 
 // A generating is one generate rule at work on one trigger.
 type generating struct {
-	rule     *rule
-	world    policy.World
-	trigger  resource.Object
-	targets  []policy.Target
-	messages []string
+	downstream.Generation
+	rule    *rule
+	trigger resource.Object
 }
 
 // all generates once, or once for each element.
@@ -285,35 +276,12 @@ func (g *generating) put(ctx context.Context, s *scope, o resource.Object, targe
 		return err
 	}
 	o["metadata"] = meta
-	if g.rule.policy.Spec.UseServerSideApply {
-		// Applied, o keeps what others wrote.
-		was, ok, err := s.request.in.Facts.Get(target)
-		if err != nil {
-			return err
-		}
-		if ok {
-			if o, err = strategic.Merge(target.Kind, was, o); err != nil {
-				return err
-			}
-		}
-	}
-	made, err := g.world.Generate(ctx, o, g.rule.spec.Generation.Synchronize)
-	if err != nil {
-		return fmt.Errorf("%s: %w", target, err)
-	}
-	g.targets = append(g.targets, made)
-	switch {
-	case made.Before == nil:
-		g.messages = append(g.messages, "generated "+made.ID.String())
-	case !resource.Equal(made.Before, made.After):
-		g.messages = append(g.messages, "synchronized "+made.ID.String())
-	}
-	return nil
+	return g.Put(ctx, o)
 }
 
 // label handles the labels of Kyverno's controller.
 func (g *generating) label(s *scope, meta map[string]any) error {
-	labels := downstream.Trigger(g.world, s.request.in.ID, s.request.namespace)
+	labels := downstream.Trigger(g.World, s.request.in.ID, s.request.namespace)
 	if labels != nil {
 		labels["policy-name"], labels["policy-namespace"] = g.rule.policy.Metadata.Name, g.rule.policy.Metadata.Namespace
 		labels["rule-name"] = g.rule.spec.Name

@@ -89,7 +89,7 @@ func (r *request) show(o resource.Object) resource.Object {
 	if !r.assumed {
 		return o
 	}
-	return withNamespace(o, r.namespace)
+	return resource.WithNamespace(o, r.namespace)
 }
 
 // hide undoes show.
@@ -97,33 +97,7 @@ func (r *request) hide(o resource.Object) resource.Object {
 	if !r.assumed {
 		return o
 	}
-	return withoutNamespace(o, r.namespace)
-}
-
-// withNamespace returns o in a namespace.
-func withNamespace(o resource.Object, namespace string) resource.Object {
-	meta, ok := o["metadata"].(map[string]any)
-	if !ok {
-		return o
-	}
-	meta = maps.Clone(meta)
-	meta["namespace"] = namespace
-	o = maps.Clone(o)
-	o["metadata"] = meta
-	return o
-}
-
-// withoutNamespace undoes withNamespace, unless somebody changed it.
-func withoutNamespace(o resource.Object, namespace string) resource.Object {
-	meta, ok := o["metadata"].(map[string]any)
-	if !ok || meta["namespace"] != namespace {
-		return o
-	}
-	meta = maps.Clone(meta)
-	delete(meta, "namespace")
-	o = maps.Clone(o)
-	o["metadata"] = meta
-	return o
+	return resource.WithoutNamespace(o, r.namespace)
 }
 
 // admission returns the request variable.

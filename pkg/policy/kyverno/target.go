@@ -177,7 +177,7 @@ func (r *rule) mutateTargets(ctx context.Context, s *scope, t *target, w policy.
 		}
 		found = true
 		if namespace != id.Namespace {
-			o = withNamespace(o, namespace)
+			o = resource.WithNamespace(o, namespace)
 		}
 		out, skipped, err := r.mutateTarget(s, t, o)
 		if err != nil {
@@ -193,7 +193,7 @@ func (r *rule) mutateTargets(ctx context.Context, s *scope, t *target, w policy.
 			continue
 		}
 		if namespace != id.Namespace {
-			out = withoutNamespace(out, namespace)
+			out = resource.WithoutNamespace(out, namespace)
 		}
 		changed, err := w.Update(ctx, out)
 		if err != nil {

@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/oneloop-dev/oneloop/pkg/expr/cel"
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/jsonvalue"
-	"github.com/oneloop-dev/oneloop/pkg/patch/strategic"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/internal/constraints"
 	"github.com/oneloop-dev/oneloop/pkg/policy/internal/downstream"
@@ -125,12 +123,14 @@ func (g *generator) React(ctx context.Context, in policy.Input, w policy.World) 
 		req.operation == "DELETE" && !g.asksForDeletions() || req.filtered() != "" {
 		return nil, nil
 	}
-	run := &generating{generator: g, request: req, world: w}
+	run := &generating{generator: g, request: req, Generation: downstream.Generation{
+		World: w, Facts: in.Facts, Replace: g.policy.Spec.Synchronizes(), Apply: g.policy.Spec.UseServerSideApply,
+	}}
 	result, matched := run.all(ctx)
 	if !matched || ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	result.Targets = run.targets
+	result.Targets = run.Targets() // also of a policy that failed half-way
 	return []policy.Result{result}, nil
 }
 
@@ -144,10 +144,8 @@ func (g *generator) asksForDeletions() bool {
 // A generating is a policy at work on one trigger.
 type generating struct {
 	*generator
-	request  *request
-	world    policy.World
-	targets  []policy.Target
-	messages []string
+	downstream.Generation
+	request *request
 }
 
 // all does what the policy says; matched is false when it says nothing about the
@@ -206,14 +204,7 @@ func (g *generating) all(ctx context.Context) (result policy.Result, matched boo
 			return fail(err)
 		}
 	}
-	result = policy.Result{Rule: g.policy.Metadata.Name, Outcome: policy.Passed, Message: "nothing to generate"}
-	switch {
-	case len(g.messages) > 0:
-		result.Outcome, result.Message = policy.Applied, strings.Join(g.messages, ", ")
-	case len(g.targets) > 0:
-		result.Message = "what it generates is there already"
-	}
-	return result, true
+	return g.Result(g.policy.Metadata.Name), true
 }
 
 // one evaluates an expression, which generates as it goes, or a template.
@@ -322,36 +313,13 @@ func (g *generating) put(ctx context.Context, namespace string, o resource.Objec
 	if err := g.label(target, meta); err != nil {
 		return err
 	}
-	if g.policy.Spec.UseServerSideApply {
-		// Applied, o keeps what others wrote.
-		was, ok, err := g.request.in.Facts.Get(target)
-		if err != nil {
-			return err
-		}
-		if ok {
-			if o, err = strategic.Merge(target.Kind, was, o); err != nil {
-				return err
-			}
-		}
-	}
-	made, err := g.world.Generate(ctx, o, g.policy.Spec.Synchronizes())
-	if err != nil {
-		return fmt.Errorf("%s: %w", target, err)
-	}
-	g.targets = append(g.targets, made)
-	switch {
-	case made.Before == nil:
-		g.messages = append(g.messages, "generated "+made.ID.String())
-	case !resource.Equal(made.Before, made.After):
-		g.messages = append(g.messages, "synchronized "+made.ID.String())
-	}
-	return nil
+	return g.Put(ctx, o)
 }
 
 // label handles the labels of Kyverno's controller.
 func (g *generating) label(target resource.ID, meta map[string]any) error {
 	trigger := g.request.in.ID
-	labels := downstream.Trigger(g.world, trigger, g.request.namespace)
+	labels := downstream.Trigger(g.World, trigger, g.request.namespace)
 	if labels != nil {
 		labels["policy-name"], labels["trigger-name"] = g.policy.Metadata.Name, trigger.Name
 	}

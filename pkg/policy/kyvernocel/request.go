@@ -2,7 +2,6 @@ package kyvernocel
 
 import (
 	"fmt"
-	"maps"
 	"strings"
 
 	"github.com/oneloop-dev/oneloop/pkg/expr/cel"
@@ -76,11 +75,8 @@ func (r *request) notices() []policy.Result {
 // webhook: with the namespace that it would have filled in, and with the structs
 // that its types always have.
 func (r *request) show(o resource.Object) (resource.Object, error) {
-	if meta, ok := o["metadata"].(map[string]any); r.assumed && ok {
-		meta = maps.Clone(meta)
-		meta["namespace"] = r.namespace
-		o = maps.Clone(o)
-		o["metadata"] = meta
+	if r.assumed {
+		o = resource.WithNamespace(o, r.namespace)
 	}
 	return apply.BuiltIn().Shown(resource.IDOf(o).Kind, o)
 }
@@ -88,11 +84,8 @@ func (r *request) show(o resource.Object) (resource.Object, error) {
 // hide undoes show for what became of an object, unless somebody changed the
 // namespace or filled a struct.
 func (r *request) hide(written, o resource.Object) (resource.Object, error) {
-	if meta, ok := o["metadata"].(map[string]any); r.assumed && ok && meta["namespace"] == r.namespace {
-		meta = maps.Clone(meta)
-		delete(meta, "namespace")
-		o = maps.Clone(o)
-		o["metadata"] = meta
+	if r.assumed {
+		o = resource.WithoutNamespace(o, r.namespace)
 	}
 	return apply.BuiltIn().Hidden(resource.IDOf(o).Kind, written, o)
 }

@@ -1,13 +1,16 @@
-// Package downstream handles the labels by which Kyverno's controllers find the
-// resources that policies generated, in both of Kyverno's languages.
+// Package downstream generates resources as both of Kyverno's languages do, with
+// the labels by which its controllers find them again.
 package downstream
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"strings"
 
+	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/jsonvalue"
+	"github.com/oneloop-dev/oneloop/pkg/patch/strategic"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
@@ -17,6 +20,64 @@ const (
 	// managedBy is set by Kyverno, whatever the source had.
 	managedBy = "app.kubernetes.io/managed-by"
 )
+
+// A Generation is what one rule or policy makes of one trigger.
+type Generation struct {
+	World policy.World
+	Facts *facts.Facts
+	// Replace makes what is already there as generated.
+	Replace bool
+	// Apply keeps what others wrote in what is there, as server-side apply does.
+	Apply bool
+
+	targets  []policy.Target
+	messages []string // in the words of Kyverno
+}
+
+// Put generates o.
+func (g *Generation) Put(ctx context.Context, o resource.Object) error {
+	target := resource.IDOf(o)
+	if g.Apply {
+		was, ok, err := g.Facts.Get(target)
+		if err != nil {
+			return err
+		}
+		if ok {
+			if o, err = strategic.Merge(target.Kind, was, o); err != nil {
+				return err
+			}
+		}
+	}
+	made, err := g.World.Generate(ctx, o, g.Replace)
+	if err != nil {
+		return fmt.Errorf("%s: %w", target, err)
+	}
+	g.targets = append(g.targets, made)
+	switch {
+	case made.Before == nil:
+		g.messages = append(g.messages, "generated "+made.ID.String())
+	case !resource.Equal(made.Before, made.After):
+		g.messages = append(g.messages, "synchronized "+made.ID.String())
+	}
+	return nil
+}
+
+// Targets returns all that was generated, changed or not.
+func (g *Generation) Targets() []policy.Target { return g.targets }
+
+// Result tells what became of all that was generated.
+func (g *Generation) Result(rule string) policy.Result {
+	out := policy.Result{Rule: rule, Outcome: policy.Passed, Targets: g.targets}
+	switch {
+	case len(g.messages) > 0:
+		out.Outcome, out.Message = policy.Applied, strings.Join(g.messages, ", ")
+	case len(g.targets) > 0:
+		out.Message = "what it generates is there already"
+	default:
+		out.Message = "nothing to generate"
+	}
+	return out
+}
 
 // Label takes the labels of Kyverno's controllers, which tell nothing to anybody
 // else, out of the metadata of a generated resource, and sets those of controller,

@@ -235,15 +235,10 @@ func selected(answer any, labels map[string]string) any {
 // inNamespace returns o with the namespace that the API server would have filled
 // in.
 func inNamespace(o resource.Object, namespace string) resource.Object {
-	meta, ok := o["metadata"].(map[string]any)
-	if !ok || namespace == "" || meta["namespace"] != nil {
+	if namespace == "" || resource.IDOf(o).Namespace != "" {
 		return o
 	}
-	meta = maps.Clone(meta)
-	meta["namespace"] = namespace
-	o = maps.Clone(o)
-	o["metadata"] = meta
-	return o
+	return resource.WithNamespace(o, namespace)
 }
 
 // global returns the value of a GlobalContextEntry, or one of its projections.
