@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/pipeline"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
@@ -197,15 +198,13 @@ func (n net) differences(r *resource.Resource, a, b side) []Difference {
 			d.Origin.Line = n.lines[i]
 		}
 		before, after := a.attribute(&d.Before, r.ID(), c.Path), b.attribute(&d.After, r.ID(), c.Path)
-		if d.Hidden = before || after || isSecret(r.ID()); d.Hidden {
+		if d.Hidden = before || after || facts.IsSecret(r.ID().Kind); d.Hidden {
 			redact(&d.Before)
 			redact(&d.After)
 		}
 	}
 	return out
 }
-
-func isSecret(id resource.ID) bool { return id.Kind.Group == "" && id.Kind.Kind == "Secret" }
 
 // whole is the difference of a resource that only one run has.
 func whole(r *resource.Resource, s side, before bool) Difference {
@@ -215,7 +214,7 @@ func whole(r *resource.Resource, s side, before bool) Difference {
 		is, not = not, is
 	}
 	not.Absent = true
-	d.Hidden = s.attribute(is, r.ID(), nil) || isSecret(r.ID())
+	d.Hidden = s.attribute(is, r.ID(), nil) || facts.IsSecret(r.ID().Kind)
 	return d
 }
 

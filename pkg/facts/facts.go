@@ -113,6 +113,7 @@ type Facts struct {
 	counts  map[resource.Kind]int // how many objects are of a kind
 
 	derived *sync.Map // of Derived
+	secrets *Secrets  // nil: nobody asks which are read
 }
 
 // A Subresource tells the kind of a subresource of another kind, as in
@@ -260,6 +261,7 @@ func (f *Facts) Get(id resource.ID) (resource.Object, bool, error) {
 		return nil, false, nil
 	}
 	o, err := e.decode()
+	f.sawObject(o)
 	return o, err == nil, err
 }
 
@@ -281,6 +283,7 @@ func (f *Facts) List(group, kind, namespace string) ([]resource.Object, error) {
 		if err != nil {
 			return nil, err
 		}
+		f.sawObject(o)
 		out = append(out, o)
 	}
 	return out, nil
@@ -326,12 +329,14 @@ func (f *Facts) APICall(method, urlPath string, data any) (APICall, bool) {
 	if i < 0 {
 		return APICall{}, false
 	}
+	f.sawAnswer(f.apiCalls[i].Response)
 	return f.apiCalls[i], true
 }
 
 // GlobalContext returns the declared value of a GlobalContextEntry.
 func (f *Facts) GlobalContext(name string) (any, bool) {
 	v, ok := f.globalContext[name]
+	f.sawAnswer(v)
 	return v, ok
 }
 

@@ -192,7 +192,8 @@ func (w *world) one(ctx context.Context, e event, p policy.Background) (err erro
 		return err
 	}
 	w.trigger = e
-	in := policy.Input{ID: e.resource.ID(), Object: object, Facts: w.facts, Digests: w.run.Digests, Now: w.run.Now}
+	known, read := w.facts.Watched()
+	in := policy.Input{ID: e.resource.ID(), Object: object, Facts: known, Digests: w.run.Digests, Now: w.run.Now}
 	before := len(w.entries)
 	results, err := p.React(ctx, in, w)
 	if err != nil {
@@ -200,9 +201,9 @@ func (w *world) one(ctx context.Context, e event, p policy.Background) (err erro
 	}
 	var entries []report.Entry
 	for _, result := range results {
-		entry := w.run.entry(result.Of(p.Policy()), result, e.resource)
+		entry := w.run.entry(result.Of(p.Policy()), result, e.resource, read)
 		for _, t := range result.Targets {
-			if entryTarget, ok := w.target(t); ok {
+			if entryTarget, ok := w.target(t, read); ok {
 				entry.Targets = append(entry.Targets, entryTarget)
 			}
 		}
@@ -214,14 +215,15 @@ func (w *world) one(ctx context.Context, e event, p policy.Background) (err erro
 	return nil
 }
 
-// target says in a report what a rule did, without what admission then did.
-func (w *world) target(t policy.Target) (report.Target, bool) {
+// target says in a report what a rule did that read Secrets, without what admission
+// then did.
+func (w *world) target(t policy.Target, read *facts.Secrets) (report.Target, bool) {
 	kind := w.trigger.resource.ID().Kind
 	if t.Before == nil {
 		changes := []resource.Change{{After: t.After}}
-		return report.Target{Resource: t.ID, Generated: true, Changes: redact(changes, kind, t.ID.Kind)}, true
+		return report.Target{Resource: t.ID, Generated: true, Changes: redact(changes, read, kind, t.ID.Kind)}, true
 	}
-	changes := redact(resource.Diff(t.Before, t.After), kind, t.ID.Kind)
+	changes := redact(resource.Diff(t.Before, t.After), read, kind, t.ID.Kind)
 	if len(changes) == 0 {
 		return report.Target{}, false
 	}

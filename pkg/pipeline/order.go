@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/report"
@@ -527,6 +528,8 @@ func (o *orders) swap(ctx context.Context, g *group, order []int, n int) ([]clas
 // first the first of the policies comes first.
 func (o *orders) compare(ctx context.Context, first, second []move, policies [2]policy.Ref) ([]clash, error) {
 	start := &state{object: o.in.Object}
+	var read *facts.Secrets
+	o.in.Facts, read = o.in.Facts.Watched()
 	a, err := o.apply(ctx, start, first)
 	if err != nil {
 		return nil, err
@@ -537,7 +540,7 @@ func (o *orders) compare(ctx context.Context, first, second []move, policies [2]
 	}
 	base := clash{resource: o.resource, at: o.resource.Origin(), policies: policies}
 	if a.refused != nil || b.refused != nil {
-		base.texts = [2]string{outcome(a), outcome(b)}
+		base.texts = [2]string{hide(o.resource, read, outcome(a)), hide(o.resource, read, outcome(b))}
 		return []clash{base}, nil
 	}
 	var touched []touch
@@ -549,7 +552,7 @@ func (o *orders) compare(ctx context.Context, first, second []move, policies [2]
 		touched = append(touched, more...)
 	}
 	var out []clash
-	for _, c := range redact(resource.Diff(a.object, b.object), o.in.ID.Kind) {
+	for _, c := range redact(resource.Diff(a.object, b.object), read, o.in.ID.Kind) {
 		clash := base
 		clash.path = c.Path
 		if line := o.resource.Line(c.Path); line > 0 {

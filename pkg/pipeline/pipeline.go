@@ -269,22 +269,25 @@ func (run *run) apply(ctx context.Context, programs []policy.Program, r *resourc
 	var after resource.Object
 	var entries []report.Entry
 	stop := false
+	known := in.Facts
 	for _, p := range programs {
+		var read *facts.Secrets
+		in.Facts, read = known.Watched()
 		results, err := p.Apply(ctx, in)
 		if err != nil {
 			return nil, nil, err
 		}
 		for _, result := range results {
 			ref := result.Of(p.Policy())
-			entry := run.entry(ref, result, r)
+			entry := run.entry(ref, result, r, read)
 			if result.Outcome == policy.Mutated {
 				if err := sameIdentity(in.Object, result.Object); err != nil {
 					entry.Outcome, entry.Message = policy.Failed, err.Error()
 					entry.Err = place(err, ref, result.Rule, r)
-					entry.Message = hide(r, entry.Message, entry.Err)
+					entry.Message = hide(r, read, entry.Message, entry.Err)
 				} else {
 					if !run.DryRun && !run.NoChanges {
-						entry.Changes = redact(resource.Diff(in.Object, result.Object), in.ID.Kind)
+						entry.Changes = redact(resource.Diff(in.Object, result.Object), read, in.ID.Kind)
 						if run.Lines {
 							entry.Lines = lines(r, entry.Changes)
 						}
@@ -300,7 +303,7 @@ func (run *run) apply(ctx context.Context, programs []policy.Program, r *resourc
 		}
 	}
 	if run.VerifyOrder && !failed(entries) {
-		in.Object = in.Requested
+		in.Object, in.Facts = in.Requested, known
 		return after, entries, run.tryOrders(ctx, programs, r, in)
 	}
 	return after, entries, nil
@@ -330,8 +333,8 @@ func lines(r *resource.Resource, changes []resource.Change) []int {
 	return r.Lines(paths...)
 }
 
-// entry reports a result about r.
-func (run *run) entry(ref policy.Ref, result policy.Result, r *resource.Resource) report.Entry {
+// entry reports a result about r, for which Secrets were read.
+func (run *run) entry(ref policy.Ref, result policy.Result, r *resource.Resource, read *facts.Secrets) report.Entry {
 	entry := report.Entry{
 		Policy: ref, Rule: result.Rule, Resource: r.ID(), Origin: r.Origin(),
 		Outcome: result.Outcome, Message: result.Message,
@@ -347,7 +350,7 @@ func (run *run) entry(ref policy.Ref, result policy.Result, r *resource.Resource
 		entry.Ignored = place(result.Ignored, ref, result.Rule, r)
 	}
 	if entry.Message != "" || entry.Err != nil || entry.Ignored != nil {
-		entry.Message = hide(r, entry.Message, entry.Err, entry.Ignored)
+		entry.Message = hide(r, read, entry.Message, entry.Err, entry.Ignored)
 	}
 	return entry
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
@@ -15,13 +16,11 @@ import (
 // Redacted stands for a value that reports must not show.
 const Redacted = "(redacted)"
 
-func isSecret(k resource.Kind) bool { return k.Group == "" && k.Kind == "Secret" }
-
-// redact hides what a rule changes because of or in a Secret, wherever it
-// stands: a rule may copy a secret into an annotation, or into another
-// resource. That something changed is not hidden.
-func redact(changes []resource.Change, kinds ...resource.Kind) []resource.Change {
-	if !slices.ContainsFunc(kinds, isSecret) {
+// redact hides what a rule changes because of or in a Secret, or after it read
+// one, wherever it stands: a rule may copy a secret into an annotation, or into
+// another resource. That something changed is not hidden.
+func redact(changes []resource.Change, read *facts.Secrets, kinds ...resource.Kind) []resource.Change {
+	if !slices.ContainsFunc(kinds, facts.IsSecret) && len(read.Read()) == 0 {
 		return changes
 	}
 	hide := func(v any) any {
@@ -40,14 +39,16 @@ func redact(changes []resource.Change, kinds ...resource.Kind) []resource.Change
 // messages: what is shorter stands in any text.
 const shortest = 4
 
-// hider replaces values of a Secret, as they are, decoded and quoted. It is nil
-// for any other resource.
-func hider(r *resource.Resource) *strings.Replacer {
-	if !isSecret(r.ID().Kind) {
-		return nil
+// hider replaces values of Secrets, as they are, decoded and quoted: those of r, if
+// it is one, and of those that were read. It is nil when there are none.
+func hider(r *resource.Resource, read *facts.Secrets) *strings.Replacer {
+	secrets := read.Read()
+	if facts.IsSecret(r.ID().Kind) {
+		if o, err := r.Object(); err == nil {
+			secrets = append(secrets, o)
+		}
 	}
-	o, err := r.Object()
-	if err != nil {
+	if len(secrets) == 0 {
 		return nil
 	}
 	var values []string
@@ -59,13 +60,15 @@ func hider(r *resource.Resource) *strings.Replacer {
 		quoted := strconv.Quote(v)
 		values = append(values, v, quoted[1:len(quoted)-1])
 	}
-	for _, field := range []string{"data", "stringData"} {
-		entries, _ := o[field].(map[string]any)
-		for _, v := range entries {
-			text, _ := v.(string)
-			add(text)
-			if decoded, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text)); err == nil {
-				add(string(decoded))
+	for _, o := range secrets {
+		for _, field := range []string{"data", "stringData"} {
+			entries, _ := o[field].(map[string]any)
+			for _, v := range entries {
+				text, _ := v.(string)
+				add(text)
+				if decoded, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text)); err == nil {
+					add(string(decoded))
+				}
 			}
 		}
 	}
@@ -78,9 +81,9 @@ func hider(r *resource.Resource) *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-// hide takes values of the Secret r out of what an entry says.
-func hide(r *resource.Resource, message string, errs ...error) string {
-	replacer := hider(r)
+// hide takes values of Secrets out of what an entry about r says.
+func hide(r *resource.Resource, read *facts.Secrets, message string, errs ...error) string {
+	replacer := hider(r, read)
 	if replacer == nil {
 		return message
 	}

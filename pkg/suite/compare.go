@@ -8,6 +8,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/diff"
 
+	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
@@ -77,7 +78,7 @@ func compare(file string, expected, actual resource.Object) (string, error) {
 	if resource.Equal(expected, actual) {
 		return "", nil
 	}
-	if id := resource.IDOf(actual); id.Kind.Group == "" && id.Kind.Kind == "Secret" {
+	if facts.IsSecret(resource.IDOf(actual).Kind) {
 		var b strings.Builder
 		for _, c := range resource.Diff(expected, actual) {
 			how := "differs"

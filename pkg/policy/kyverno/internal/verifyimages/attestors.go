@@ -236,7 +236,7 @@ func publicKey(k *spec.StaticKeyAttestor, text string, known *facts.Facts) (stri
 	if known == nil {
 		known = facts.New()
 	}
-	o, ok, err := known.Get(secret)
+	o, ok, err := known.Unwatched().Get(secret) // for what is public in it
 	if err != nil {
 		return "", err
 	}
