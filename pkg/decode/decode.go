@@ -55,8 +55,15 @@ func Document(value, into any, bareWord func(fieldpath.Path) (string, bool)) []F
 
 type decoder struct {
 	path     fieldpath.Path // reused
+	structs  []structure    // those that path leads through
 	faults   []Fault
 	bareWord func(fieldpath.Path) (string, bool)
+}
+
+// A structure is a struct at the end of the first steps of a path.
+type structure struct {
+	steps  int
+	fields *fields
 }
 
 func (d *decoder) fault(format string, args ...any) {
@@ -255,11 +262,13 @@ func (d *decoder) mapping(m map[string]any, v reflect.Value) {
 
 func (d *decoder) structure(m map[string]any, v reflect.Value) {
 	known := fieldsOf(v.Type())
+	d.structs = append(d.structs, structure{len(d.path), known})
+	defer func() { d.structs = d.structs[:len(d.structs)-1] }()
 	for _, k := range slices.Sorted(maps.Keys(m)) {
 		d.below(fieldpath.Key(k), func() {
 			index, ok := known.index[k]
 			if !ok {
-				d.fault("%s", unknown(k, known.names))
+				d.fault("%s", d.unknown(k))
 				return
 			}
 			field := fieldByIndex(v, index)
@@ -291,9 +300,28 @@ func fieldByIndex(v reflect.Value, index []int) reflect.Value {
 }
 
 type fields struct {
+	of    reflect.Type
 	index map[string][]int
 	names []string            // sorted
 	words map[string][]string // of fields that take only some
+}
+
+// below returns the field, itself a struct, that has a field called name; "" when
+// there is none.
+func (f *fields) below(name string) string {
+	for _, outer := range f.names {
+		t := f.of.FieldByIndex(f.index[outer]).Type
+		if t.Kind() == reflect.Pointer {
+			t = t.Elem()
+		}
+		if t.Kind() != reflect.Struct {
+			continue
+		}
+		if _, ok := fieldsOf(t).index[name]; ok {
+			return outer
+		}
+	}
+	return ""
 }
 
 var known sync.Map // reflect.Type to *fields
@@ -302,7 +330,7 @@ func fieldsOf(t reflect.Type) *fields {
 	if f, ok := known.Load(t); ok {
 		return f.(*fields)
 	}
-	f := &fields{index: map[string][]int{}, words: map[string][]string{}}
+	f := &fields{of: t, index: map[string][]int{}, words: map[string][]string{}}
 	f.add(t, nil)
 	f.names = slices.Sorted(maps.Keys(f.index))
 	known.Store(t, f)
@@ -350,10 +378,21 @@ func (f *fields) add(t reflect.Type, prefix []int) {
 	}
 }
 
-// unknown says that a field has no place, and which one may be meant.
-func unknown(name string, names []string) string {
+// unknown says that a field has no place at the end of the path, and where its
+// place is, or which one may be meant.
+func (d *decoder) unknown(name string) string {
+	here := d.structs[len(d.structs)-1].fields
+	names := here.names
 	if near := Nearest(name, names); near != "" {
 		return fmt.Sprintf("unknown field %q; did you mean %q?", name, near)
+	}
+	if outer := here.below(name); outer != "" {
+		return fmt.Sprintf("unknown field %q; it belongs into %s", name, outer)
+	}
+	for _, s := range slices.Backward(d.structs[:len(d.structs)-1]) {
+		if _, ok := s.fields.index[name]; ok {
+			return fmt.Sprintf("unknown field %q; it belongs beside %s", name, d.path[s.steps].Key())
+		}
 	}
 	if len(names) == 0 {
 		return fmt.Sprintf("unknown field %q; there are no fields here", name)

@@ -3,6 +3,7 @@ package decode_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -213,5 +214,42 @@ func TestDocument(t *testing.T) {
 	}
 	if len(faults) != 1 || faults[0].Path.String() != "list[0].name" {
 		t.Errorf("faults %v, want one at list[0].name", faults)
+	}
+}
+
+// What stands on the wrong level is told its own.
+func TestStrictFieldsElsewhere(t *testing.T) {
+	type rule struct {
+		Name  string `json:"name"`
+		Patch *struct {
+			Target string `json:"target"`
+		} `json:"patch"`
+		Conditions []string `json:"conditions"`
+	}
+	type document struct {
+		Kind string `json:"kind"`
+		Spec struct {
+			Rules  []rule          `json:"rules"`
+			ByName map[string]rule `json:"byName"`
+			Strict bool            `json:"strict"`
+		} `json:"spec"`
+	}
+	for name, tt := range map[string]struct{ in, want string }{
+		"below":              {`{"strict": true}`, `strict: unknown field "strict"; it belongs into spec`},
+		"below in a list":    {`{"spec": {"rules": [{"target": "x"}]}}`, `spec.rules[0].target: unknown field "target"; it belongs into patch`},
+		"above":              {`{"spec": {"rules": [{"patch": {"conditions": []}}]}}`, `spec.rules[0].patch.conditions: unknown field "conditions"; it belongs beside patch`},
+		"further above":      {`{"spec": {"byName": {"a": {"patch": {"strict": true}}}}}`, `spec.byName.a.patch.strict: unknown field "strict"; it belongs beside byName`},
+		"no list is entered": {`{"conditions": []}`, `conditions: unknown field "conditions"; expected kind or spec`},
+		"misspelt":           {`{"spec": {"rules": [{"patch": {"targets": ""}}]}}`, `spec.rules[0].patch.targets: unknown field "targets"; did you mean "target"?`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for _, f := range decode.Strict(values(t, tt.in), &document{}) {
+				got = append(got, fmt.Sprintf("%s: %s", f.Path, f.Message))
+			}
+			if d := cmp.Diff([]string{tt.want}, got); d != "" {
+				t.Error(d)
+			}
+		})
 	}
 }

@@ -109,7 +109,7 @@ func TestRewriteAdds(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = Rewrite([]byte(`{"kind": "A"}`), nil, Addition{rs[0], []*Resource{fresh("B")}})
-	if want := "in.json:1: B/ can't follow A/: a JSON file holds one document; write the file as YAML"; fmt.Sprint(err) != want {
+	if want := "in.json:1: B can't follow A: a JSON file holds one document; write the file as YAML"; fmt.Sprint(err) != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
@@ -124,7 +124,7 @@ func TestRewriteFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = Rewrite([]byte(in), rs)
-	if want := "in.yaml:4: A/ can't be changed in its place: it has no place of its own in the file, as with anchors in a List; write it as a document"; fmt.Sprint(err) != want {
+	if want := "in.yaml:4: A can't be changed in its place: it has no place of its own in the file, as with anchors in a List; write it as a document"; fmt.Sprint(err) != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }

@@ -54,13 +54,17 @@ type ID struct {
 	Name      string
 }
 
-// String prints namespace/Kind/name, or Kind/name without a namespace: the
-// form that errors and summaries use.
+// String prints namespace/Kind/name, without what it lacks: the form that errors
+// and summaries use.
 func (id ID) String() string {
-	if id.Namespace == "" {
-		return id.Kind.Kind + "/" + id.Name
+	out := id.Kind.Kind
+	if id.Namespace != "" {
+		out = id.Namespace + "/" + out
 	}
-	return id.Namespace + "/" + id.Kind.Kind + "/" + id.Name
+	if id.Name != "" {
+		out += "/" + id.Name
+	}
+	return out
 }
 
 // An Origin is the place a resource was read from.
