@@ -11,9 +11,11 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/oneloop-dev/oneloop/pkg/builtin"
 	"github.com/oneloop-dev/oneloop/pkg/config"
+	"github.com/oneloop-dev/oneloop/pkg/decode"
 	"github.com/oneloop-dev/oneloop/pkg/digest"
 	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/pipeline"
@@ -136,7 +138,12 @@ ResourceList to standard output. kustomize and kpt call it like that.`,
 
   # As a filter
   kustomize build overlays/prod | oneloop render -p policies/ -`,
-		Args:          cobra.NoArgs,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return nil
+		},
 		Version:       Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -165,10 +172,45 @@ ResourceList to standard output. kustomize and kpt call it like that.`,
 			}
 		}
 	}
-	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return fmt.Errorf("%w; see %s --help", err, c.CommandPath())
-	})
+	cmd.SetFlagErrorFunc(flagError)
 	return cmd
+}
+
+// unknownCommand says what may be meant by a word that is no command of cmd.
+func unknownCommand(cmd *cobra.Command, word string) error {
+	var names []string
+	for _, c := range cmd.Commands() {
+		names = append(names, c.Name())
+	}
+	near := decode.Nearest(word, names)
+	if cmd.Flags().Lookup(word) != nil {
+		near = "--" + word
+	}
+	if near != "" {
+		near = fmt.Sprintf("; did you mean %s?", near)
+	}
+	return fmt.Errorf("unknown command %q%s; see %s --help", word, near, cmd.CommandPath())
+}
+
+// flagError says what may be meant by a flag that is none.
+func flagError(c *cobra.Command, err error) error {
+	if args := c.Flags().Args(); !c.HasParent() && len(args) > 0 {
+		return unknownCommand(c, args[0]) // its flags are unknown, too
+	}
+	near := ""
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) && len(unknown.GetSpecifiedName()) > 1 {
+		var names []string
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			if !f.Hidden {
+				names = append(names, f.Name)
+			}
+		})
+		if near = decode.Nearest(unknown.GetSpecifiedName(), names); near != "" {
+			near = fmt.Sprintf("; did you mean --%s?", near)
+		}
+	}
+	return fmt.Errorf("%w%s; see %s --help", err, near, c.CommandPath())
 }
 
 // completions are the words that a shell offers for flags, by name.

@@ -101,6 +101,9 @@ func explain(s *streams, name string) error {
 	for _, l := range builtin.Languages {
 		if strings.EqualFold(l.Name, name) || slices.ContainsFunc(l.Kinds, same) {
 			title, text := manual(l)
+			if strings.Contains(name, ".") {
+				s.warn(fmt.Sprintf("%s: fields of policies are not explained one by one; this is the manual of their language", name))
+			}
 			_, err := fmt.Fprintf(s.out, "%s: %s\n\n%s\n", l.Name, title, strings.TrimRight(text, "\n"))
 			return err
 		}

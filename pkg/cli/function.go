@@ -36,6 +36,10 @@ func runFunction(ctx context.Context, s *streams, root string) error {
 		return err
 	}
 	results, err := applyList(ctx, s, root, list)
+	if errors.Is(err, facts.ErrMissing) {
+		// The errors speak of --facts, which the function does not have.
+		err = errors.Join(err, fmt.Errorf("%w: where an error says --facts, give the function clusterFacts, or a ClusterFacts among the items", facts.ErrMissing))
+	}
 	if err != nil {
 		// Items may be half-way changed: hand out what came in.
 		untouched, readErr := krm.Read(input)
@@ -164,7 +168,8 @@ func functionPlan(spec *config.Spec, policies []*resource.Resource, root string,
 	}
 	var locks []*resource.Resource
 	if spec.Images.LockFile != "" {
-		locks = files([]string{spec.Images.LockFile})
+		docs, err := load.Below(root, []string{spec.Images.LockFile})
+		locks, errs = docs, append(errs, withoutLock(err))
 	}
 	if len(spec.Images.Lock) > 0 {
 		r, err := resource.New(spec.Images.Lock)

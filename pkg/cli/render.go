@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/config"
 	"github.com/oneloop-dev/oneloop/pkg/facts"
 	"github.com/oneloop-dev/oneloop/pkg/load"
+	"github.com/oneloop-dev/oneloop/pkg/pipeline"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno"
 	"github.com/oneloop-dev/oneloop/pkg/policy/pinimages"
 	"github.com/oneloop-dev/oneloop/pkg/report"
@@ -111,6 +113,9 @@ func formatNames() string {
 }
 
 func runRender(ctx context.Context, s *streams, o renderOptions, args []string) error {
+	if o.output == "yaml" || o.output == "json" {
+		return fmt.Errorf("--output %q: expected a file for the manifests; write ./%[1]s for a file of that name", o.output)
+	}
 	reports, err := parseReports(o.reports)
 	if err != nil {
 		return err
@@ -163,7 +168,7 @@ func (o renderOptions) read(s *streams, args []string) (plan, []*resource.Resour
 	if len(items) == 0 && slices.Contains(args, "-") {
 		// Most likely the command before the pipe failed. To print nothing and
 		// succeed could make a GitOps controller delete everything.
-		return plan{}, nil, errors.New("standard input holds no manifests")
+		return plan{}, nil, errors.New("standard input holds no manifests: name files or folders, or pipe into it what a renderer prints")
 	}
 	return p, items, check(items, nil)
 }
@@ -214,14 +219,14 @@ func renderPlan(s *streams, o renderOptions) (plan, error) {
 		docs, err := load.Files(o.facts, s.in)
 		errs = append(errs, err, known.AddDocuments(docs))
 	}
-	errs = append(errs, known.Declare(facts.Spec{Now: o.now, DefaultNamespace: o.defaultNamespace}))
+	errs = append(errs, o.declare(known))
 	if o.defaultFilters {
 		errs = append(errs, known.Declare(facts.Spec{ResourceFilters: kyverno.DefaultResourceFilters}))
 	}
 	var locks []*resource.Resource
 	if len(o.locks) > 0 {
 		locks, err = load.Files(o.locks, s.in)
-		errs = append(errs, err)
+		errs = append(errs, withoutLock(err))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return plan{}, err
@@ -252,6 +257,32 @@ func renderPlan(s *streams, o renderOptions) (plan, error) {
 
 		controllerLabels: o.controllerLabels,
 	}, nil
+}
+
+// declare adds the facts that flags give.
+func (o renderOptions) declare(known *facts.Facts) error {
+	spec := facts.Spec{Now: o.now, DefaultNamespace: o.defaultNamespace}
+	flags := map[string]string{"now": "--now", "defaultNamespace": "--default-namespace"}
+	var errs []error
+	for _, f := range spec.Faults() {
+		errs = append(errs, fmt.Errorf("%s: %s", flags[f.Path.String()], f.Message))
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	return known.Declare(spec)
+}
+
+// withoutLock says how to come by a lock that is not there.
+func withoutLock(err error) error {
+	var out []error
+	for _, e := range pipeline.Flatten(err) {
+		if errors.Is(e, fs.ErrNotExist) {
+			e = fmt.Errorf("%w; oneloop lock writes a lock", e)
+		}
+		out = append(out, e)
+	}
+	return errors.Join(out...)
 }
 
 // writeManifests prints the documents, separated by ---. A file is replaced as

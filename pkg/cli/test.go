@@ -165,7 +165,7 @@ func (o testOptions) suiteOptions() (suite.Options, error) {
 	var locks []*resource.Resource
 	if len(o.locks) > 0 {
 		if locks, err = load.Files(o.locks, nil); err != nil {
-			return opts, err
+			return opts, withoutLock(err)
 		}
 	}
 	opts.Digests, _, err = digestSource{}.resolver(locks, "--lock FILE", "oneloop render with --digests LockedOrResolve")

@@ -189,5 +189,8 @@ func describe(r *resource.Resource, path fieldpath.Path) string {
 	if line := r.Line(path); line > 0 {
 		at.Line = line
 	}
+	if at.File == "functionConfig" { // what a runner kept no file of
+		return at.String() + " " + r.ID().String()
+	}
 	return at.String() + ": functionConfig " + r.ID().String()
 }

@@ -147,12 +147,16 @@ type entry struct {
 	decode func() (resource.Object, error)
 }
 
+// assumedNamespace is how policies see namespaced items that name none, unless
+// facts say otherwise.
+const assumedNamespace = "default"
+
 // New returns facts that know nothing but the defaults: operation CREATE and
-// namespace default.
+// the namespace that is assumed.
 func New() *Facts {
 	return &Facts{
 		Request:          Request{Operation: "CREATE"},
-		DefaultNamespace: "default",
+		DefaultNamespace: assumedNamespace,
 		objects:          map[objectKey]*entry{},
 		lists:            map[listKey][]*entry{},
 		counts:           map[resource.Kind]int{},

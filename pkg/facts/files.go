@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/validation"
+
 	"github.com/oneloop-dev/oneloop/pkg/decode"
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 	"github.com/oneloop-dev/oneloop/pkg/jsonvalue"
@@ -89,6 +91,9 @@ func (s *Spec) Faults() []decode.Fault {
 		if !strings.HasPrefix(filter, "[") || !strings.HasSuffix(filter, "]") || strings.Count(filter, ",") > 2 {
 			fault(root.Key("resourceFilters").Index(i), "expected [kind,namespace,name], found %q", filter)
 		}
+	}
+	if s.DefaultNamespace != "" && len(validation.IsDNS1123Label(s.DefaultNamespace)) > 0 {
+		fault(root.Key("defaultNamespace"), "expected the name of a namespace, found %q", s.DefaultNamespace)
 	}
 	if s.Now != "" {
 		if _, err := time.Parse(time.RFC3339, s.Now); err != nil {

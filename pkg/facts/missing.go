@@ -18,9 +18,14 @@ clusterRoles: []
 }
 
 // MissingNamespace says how to declare the labels of a namespace; place is what
-// has the selector.
-func MissingNamespace(place, namespace string) error {
-	return fmt.Errorf("%s has a namespaceSelector, and the labels of namespace %q are not known: %w; add its Namespace to the manifests, or give it with --facts, as in\n%s", place, namespace, ErrMissing, indent(fmt.Sprintf(`apiVersion: v1
+// has the selector. Where the namespace may be one that was assumed, it says how
+// to name the right one.
+func (f *Facts) MissingNamespace(place, namespace string) error {
+	assumed := ""
+	if namespace == assumedNamespace && f.DefaultNamespace == assumedNamespace {
+		assumed = "if the manifest names no namespace, tell which one it is for with --default-namespace, or with defaultNamespace of ClusterFacts; "
+	}
+	return fmt.Errorf("%s has a namespaceSelector, and the labels of namespace %q are not known: %w; %sadd its Namespace to the manifests, or give it with --facts, as in\n%s", place, namespace, ErrMissing, assumed, indent(fmt.Sprintf(`apiVersion: v1
 kind: Namespace
 metadata:
   name: %s

@@ -13,7 +13,7 @@ import (
 func TestMissingSaysWhatToPaste(t *testing.T) {
 	for name, err := range map[string]error{
 		"user":      facts.MissingUser("request.userInfo"),
-		"namespace": facts.MissingNamespace("match", "shop"),
+		"namespace": facts.New().MissingNamespace("match", "shop"),
 		"time":      facts.MissingTime("time.now()"),
 		"object":    facts.MissingObject("the target", "apps/v1/Deployment", "shop", "web"),
 		"cluster":   facts.MissingObject("the target", "v1/Node", "", "a"),

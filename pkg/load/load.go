@@ -44,13 +44,18 @@ func Below(root string, names []string) ([]*resource.Resource, error) {
 		if name == "-" {
 			errs = append(errs, errors.New("standard input can't be named here; expected a file or folder"))
 		} else if !filepath.IsLocal(filepath.Clean(name)) {
-			errs = append(errs, fmt.Errorf("%s: expected a path in the folder of the function or below it", name))
+			errs = append(errs, outside(name))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	return read(names, nil, confined{r})
+}
+
+// outside refuses a name that leads out of the folder of a function.
+func outside(name string) error {
+	return fmt.Errorf("%s: expected a path in the folder of the function or below it; args: [--root, FOLDER] of the function says which folder that is", name)
 }
 
 // FileBelow returns the text of a file that is no manifest, such as a
@@ -63,7 +68,7 @@ func FileBelow(root, name string) ([]byte, error) {
 	}
 	defer r.Close()
 	if !filepath.IsLocal(filepath.Clean(name)) {
-		return nil, fmt.Errorf("%s: expected a path in the folder of the function or below it", name)
+		return nil, outside(name)
 	}
 	f, err := r.Open(name)
 	if err != nil {
@@ -143,6 +148,8 @@ type tree interface {
 	Open(name string) (io.ReadCloser, error)
 	// Holds refuses a name that was found in dir and leads out of the tree.
 	Holds(dir, name string) error
+	// Expected says what a name should have been that stands for nothing.
+	Expected() string
 }
 
 type disk struct{}
@@ -150,6 +157,10 @@ type disk struct{}
 func (disk) Stat(name string) (fs.FileInfo, error)      { return os.Stat(name) }
 func (disk) ReadDir(name string) ([]fs.DirEntry, error) { return os.ReadDir(name) }
 func (disk) Open(name string) (io.ReadCloser, error)    { return os.Open(name) }
+
+func (disk) Expected() string {
+	return "expected a file, a folder, a glob such as policies/*.yaml, or -"
+}
 
 // Holds keeps links within dir and the working directory: who writes manifests
 // does not choose what else is read of the machine.
@@ -182,6 +193,10 @@ type confined struct{ root *os.Root }
 
 // Holds has nothing to do: the root follows no link that leads out of it.
 func (confined) Holds(string, string) error { return nil }
+
+func (confined) Expected() string {
+	return "expected a file, a folder or a glob in the folder of the function; args: [--root, FOLDER] of the function says which folder that is"
+}
 
 func (c confined) Stat(name string) (fs.FileInfo, error)   { return c.root.Stat(name) }
 func (c confined) Open(name string) (io.ReadCloser, error) { return c.root.Open(name) }
@@ -256,7 +271,7 @@ func expand(from tree, arg string) ([]string, error) {
 		return []string{arg}, nil
 	case !strings.ContainsAny(arg, "*?["):
 		if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%s: %w: expected a file, a folder, a glob such as policies/*.yaml, or -", arg, fs.ErrNotExist)
+			err = fmt.Errorf("%s: %w: %s", arg, fs.ErrNotExist, from.Expected())
 		}
 		return nil, err
 	}

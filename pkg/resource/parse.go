@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -306,9 +307,22 @@ func (r *Resource) read() ([]*Resource, error) {
 		if scanErr.malformed {
 			err = scanErr // knows the line better
 		}
-		return nil, r.fault(err)
+		return nil, r.unread(err)
 	}
 	return r.fromNode(n)
+}
+
+// templating finds what only a template of Helm has. Kyverno's variables look
+// otherwise.
+var templating = regexp.MustCompile(`\{\{-?\s*(\.[A-Z]|\$|(if|else|end|with|range|include|template|define|toYaml)\b)`)
+
+// unread is the fault of a text that can't be read.
+func (r *Resource) unread(err error) error {
+	err = r.fault(err)
+	if templating.MatchString(r.text) {
+		err = fmt.Errorf("%w; this looks like a template of Helm: give what helm template makes of it", err)
+	}
+	return err
 }
 
 // lastLeaf returns the value that ends the text.
@@ -342,7 +356,7 @@ func (t *tree) endLine() string {
 func (r *Resource) fromNode(n *yaml.Node) ([]*Resource, error) {
 	v, err := manifestObject(n)
 	if err != nil {
-		return nil, r.fault(err)
+		return nil, r.unread(err)
 	}
 	r.origin.Line = r.lineOf(n.Line)
 	o, ok := v.(map[string]any)

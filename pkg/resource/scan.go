@@ -501,7 +501,7 @@ func (s *scanner) mapping(n int32, col int) bool {
 		}
 		if s.lineIndent > col {
 			s.pos = s.lineStart
-			return s.malformed("the line is indented more than the lines it belongs to")
+			return s.malformed("the indentation fits no line above that this one could belong to")
 		}
 		lead = s.lineLead
 		s.pos = s.lineStart + s.lineIndent
@@ -697,7 +697,7 @@ func (s *scanner) list(n int32, col int) bool {
 		}
 		if s.lineIndent > col {
 			s.pos = s.lineStart
-			return s.malformed("the line is indented more than the lines it belongs to")
+			return s.malformed("the indentation fits no line above that this one could belong to")
 		}
 		lead = s.lineLead
 		s.pos = s.lineStart + s.lineIndent

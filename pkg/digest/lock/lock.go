@@ -62,14 +62,14 @@ func Parse(r *resource.Resource) (*Lock, error) {
 	fault := func(path fieldpath.Path, format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%s: %w", place(r, path), fmt.Errorf(format, args...)))
 	}
+	if k := r.ID().Kind; k != Kind {
+		fault(nil, "expected %s, found %s", Kind, k)
+		return nil, errors.Join(errs...)
+	}
 	for _, f := range decode.Strict(o, l) {
 		fault(f.Path, "%s", f.Message)
 	}
 	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
-	}
-	if k := resource.ParseKind(l.APIVersion, l.Kind); k != Kind {
-		fault(nil, "expected %s, found %s", Kind, k)
 		return nil, errors.Join(errs...)
 	}
 	first := map[string]int{}

@@ -242,7 +242,7 @@ func NamespaceMatches(place string, selector labels.Selector, f *facts.Facts, na
 	if !others {
 		return true, nil
 	}
-	return false, facts.MissingNamespace(place, namespace)
+	return false, f.MissingNamespace(place, namespace)
 }
 
 func (m *Matcher) anyRule(rules []Rule, s *Subject) (Match, bool) {

@@ -338,7 +338,7 @@ func (f *filter) namespace(s *Subject) (verdict, error) {
 	// The API server gives every namespace the label of its name.
 	v := f.nsSelector.matchesSome(labels{texts: map[string]string{nameLabel: s.Namespace}}, nameLabel)
 	if v == unknown {
-		return unknown, facts.MissingNamespace(f.place, s.Namespace)
+		return unknown, s.Facts.MissingNamespace(f.place, s.Namespace)
 	}
 	return v, nil
 }
