@@ -76,6 +76,9 @@ func (v *vetting) policy(p *spec.Policy, o resource.Object) {
 		if r.Exclude != nil {
 			v.block(r.Path.Key("exclude"), r.Exclude, false)
 		}
+		for _, part := range varying {
+			v.unclosed(r.Raw[part], r.Path.Key(part))
+		}
 		uses := expressions(r)
 		v.entries(r, uses)
 		v.requester(uses)
@@ -110,11 +113,14 @@ func (v *vetting) exception(o resource.Object) {
 	v.operators(at.Key("conditions"), e.Spec.Conditions)
 }
 
+// varying are the parts of a rule that may have variables.
+var varying = []string{"context", "preconditions", "mutate", "generate", "verifyImages", "imageExtractors"}
+
 // expressions lists all variables and queries of a rule but those of match and
 // exclude, which have none.
 func expressions(r *spec.Rule) []variable.Use {
 	var out []variable.Use
-	for _, part := range []string{"context", "preconditions", "mutate", "generate", "verifyImages", "imageExtractors"} {
+	for _, part := range varying {
 		at := r.Path.Key(part)
 		out = append(append(out, variable.Uses(r.Raw[part], at)...), queries(r.Raw[part], at)...)
 	}

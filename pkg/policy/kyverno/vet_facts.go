@@ -66,6 +66,7 @@ func (v *vetting) filter(path fieldpath.Path, f *spec.ResourceFilter, matching b
 	}
 	d := &f.Resources
 	path = path.Key("resources")
+	v.kinds(path.Key("kinds"), d.Kinds)
 	if d.NamespaceSelector != nil {
 		fact := someObject(resource.Kind{Version: "v1", Kind: "Namespace"}, "", "{{ namespace }}", "")
 		fact.Resources[0]["metadata"].(map[string]any)["labels"] = map[string]any{}

@@ -60,6 +60,21 @@ func Plain(text string) string {
 	return rest
 }
 
+// Unclosed reports whether {{ stands in a text, not escaped, and begins no
+// variable: Kyverno leaves such a text as it is.
+func Unclosed(text string) bool {
+	for rest := Plain(text); ; {
+		i := strings.Index(rest, "{{")
+		if i < 0 {
+			return false
+		}
+		if i == 0 || rest[i-1] != '\\' {
+			return true
+		}
+		rest = rest[i+2:]
+	}
+}
+
 // usesIn returns the variables of one text, and the text with an x for each.
 func usesIn(text string, path fieldpath.Path) (out []Use, rest string) {
 	nested := false
