@@ -10,6 +10,7 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/internal/configuration"
 	"github.com/oneloop-dev/oneloop/pkg/policy/internal/constraints"
+	"github.com/oneloop-dev/oneloop/pkg/policy/internal/defaulted"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
 )
 
@@ -52,6 +53,7 @@ func vet(docs []*resource.Resource) []policy.Finding {
 
 type vetting struct {
 	document
+	kinds    []resource.Kind // that the policy may match, as far as they are known
 	findings []policy.Finding
 }
 
@@ -72,13 +74,14 @@ func (v *vetting) version() {
 func (v *vetting) policy(s *policySpec) {
 	v.constraints(spec.Key("matchConstraints"), s.MatchConstraints)
 	v.operations(s.MatchConstraints)
+	kinds, all := s.MatchConstraints.Kinds()
+	v.kinds = kinds
 	for i, e := range s.MatchConditions {
 		v.expression(spec.Key("matchConditions").Index(i).Key("expression"), e.Expression)
 	}
 	for i, e := range s.Variables {
 		v.expression(spec.Key("variables").Index(i).Key("expression"), e.Expression)
 	}
-	kinds, all := s.MatchConstraints.Kinds()
 	if !all {
 		kinds = nil
 	}
@@ -103,8 +106,12 @@ func (v *vetting) policy(s *policySpec) {
 	}
 }
 
-// expression finds what an expression asks a cluster for.
+// expression finds what an expression asks a cluster for, and what a cluster would
+// have filled in.
 func (v *vetting) expression(at fieldpath.Path, text string) {
+	for _, field := range defaulted.Absent(text, v.kinds) {
+		v.add(at, policy.Noted, policy.Warning, nil, false, "%s", defaulted.Advice(field))
+	}
 	if mentions(text, "authorizer") {
 		v.add(at, policy.Unsupported, policy.Warning, nil, false,
 			"authorizer is only known in a cluster: the expression fails when it comes to it")

@@ -120,3 +120,31 @@ spec:
 		t.Errorf("got %v", err)
 	}
 }
+
+// What a manifest lacks and a cluster has filled in is asked for in vain there.
+func TestVetDefaults(t *testing.T) {
+	docs := parse(t, "p.yaml", `apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicy
+metadata: {name: defaults}
+spec:
+  failurePolicy: Fail
+  reinvocationPolicy: Never
+  matchConstraints:
+    resourceRules: [{apiGroups: [apps], apiVersions: [v1], operations: [CREATE], resources: [deployments]}]
+  matchConditions:
+  - {name: absent, expression: "!has(object.spec.replicas) && !has(object.spec.paused)"}
+  mutations:
+  - {patchType: ApplyConfiguration, applyConfiguration: {expression: "Object{spec: Object.spec{replicas: 2}}"}}
+`)
+	var got []string
+	for _, f := range pipeline.Vet([]policy.Language{admission.Language}, docs) {
+		if f.Check == policy.Noted && f.Severity == policy.Warning {
+			got = append(got, fmt.Sprintf("%d %s %s", f.Line, f.Severity, f.Message))
+		}
+	}
+	want := []string{"10 warning in a cluster the API server fills in spec.replicas before, so that !has() of it never holds; " +
+		"here it does where a manifest lacks it: write the field into the manifests, or set it whatever it is"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}

@@ -91,6 +91,7 @@ func (v *vetting) policy(p *spec.Policy, o resource.Object) {
 		v.images(r)
 		v.sources(r)
 		v.targets(r)
+		v.defaults(r)
 	}
 	v.rule = ""
 }

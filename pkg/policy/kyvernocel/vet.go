@@ -17,6 +17,7 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/internal/configuration"
 	"github.com/oneloop-dev/oneloop/pkg/policy/internal/constraints"
+	"github.com/oneloop-dev/oneloop/pkg/policy/internal/defaulted"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel/internal/autogen"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel/internal/library"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyvernocel/internal/spec"
@@ -39,10 +40,12 @@ func vet(docs []*resource.Resource) []policy.Finding {
 		case "MutatingPolicy":
 			if p, faults := spec.ReadMutating(d); len(faults) == 0 {
 				v.mutating(p)
+				v.defaults(o["spec"], p.Spec.MatchConstraints)
 			}
 		case "GeneratingPolicy":
 			if p, faults := spec.ReadGenerating(d); len(faults) == 0 {
 				v.generating(p)
+				v.defaults(o["spec"], p.Spec.MatchConstraints)
 			}
 		case "ImageValidatingPolicy":
 			if p, faults := spec.ReadImageValidating(d); len(faults) == 0 {
@@ -99,27 +102,38 @@ func (v *vetting) document(o resource.Object) {
 		v.addf(fieldpath.Path{}.Key("metadata").Key("namespace"), policy.Noted, policy.Note,
 			"a %s has no namespace, so this is ignored; a Namespaced%s is about one", id.Kind.Kind, id.Kind.Kind)
 	}
-	v.expressions(o["spec"], fieldpath.Path{}.Key("spec"))
+	v.expressions(o["spec"], fieldpath.Path{}.Key("spec"), v.expression)
 }
 
-// expressions looks for facts in all expressions below path.
-func (v *vetting) expressions(value any, path fieldpath.Path) {
+// expressions calls do for all expressions below path.
+func (v *vetting) expressions(value any, path fieldpath.Path, do func(at fieldpath.Path, text string)) {
 	switch value := value.(type) {
 	case map[string]any:
 		for _, key := range slices.Sorted(maps.Keys(value)) {
 			at := path.Key(key)
 			text, ok := value[key].(string)
 			if ok && (key == "expression" || key == "valueExpression" || key == "messageExpression") {
-				v.expression(at, text)
+				do(at, text)
 			} else if key != "template" {
-				v.expressions(value[key], at)
+				v.expressions(value[key], at, do)
 			}
 		}
 	case []any:
 		for i, e := range value {
-			v.expressions(e, path.Index(i))
+			v.expressions(e, path.Index(i), do)
 		}
 	}
+}
+
+// defaults finds expressions that hold only where a manifest lacks what the API
+// server fills in.
+func (v *vetting) defaults(body any, matched *constraints.Resources) {
+	kinds, _ := matched.Kinds()
+	v.expressions(body, fieldpath.Path{}.Key("spec"), func(at fieldpath.Path, text string) {
+		for _, field := range defaulted.Absent(text, kinds) {
+			v.addf(at, policy.Noted, policy.Warning, "%s", defaulted.Advice(field))
+		}
+	})
 }
 
 // expression finds what one expression asks for, each fact once.
