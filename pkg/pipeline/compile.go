@@ -39,11 +39,14 @@ func ForVersion(languages []policy.Language, kubernetes string) ([]policy.Langua
 // sets in the order of languages, which is the order in which languages run.
 //
 // The error joins the faults of all documents; a document that no language
-// claims is one. The Set holds what did compile, so that a caller may report
+// claims is one, and so is a second one of a kind and name with other content,
+// since a cluster has only one of them. One with the same content is left out.
+// The Set holds what did compile, so that a caller may report
 // the faults that wrap errors.ErrUnsupported and go on.
 func Compile(languages []policy.Language, docs []*resource.Resource) (policy.Set, error) {
 	byLanguage := make([][]*resource.Resource, len(languages))
 	var errs []error
+	seen := map[resource.ID]*resource.Resource{}
 	for _, d := range docs {
 		i := slices.IndexFunc(languages, func(l policy.Language) bool { return l.Claims(d.ID().Kind) })
 		if i < 0 {
@@ -53,6 +56,15 @@ func Compile(languages []policy.Language, docs []*resource.Resource) (policy.Set
 			})
 			continue
 		}
+		id := d.ID()
+		id.Kind.Version = "" // one object, whatever its version
+		if other := seen[id]; other != nil && id.Name != "" {
+			if err := twice(d, other); err != nil {
+				errs = append(errs, err)
+			}
+			continue
+		}
+		seen[id] = d
 		byLanguage[i] = append(byLanguage[i], d)
 	}
 	var all policy.Set
@@ -71,6 +83,23 @@ func Compile(languages []policy.Language, docs []*resource.Resource) (policy.Set
 		all.Notices = append(all.Notices, set.Notices...)
 	}
 	return all, errors.Join(errs...)
+}
+
+// twice is the error about a document that has the kind and name of another one,
+// or nil when it says the same.
+func twice(d, other *resource.Resource) error {
+	was, err := other.Object()
+	if err != nil {
+		return nil //nolint:nilerr // its language says so
+	}
+	o, err := d.Object()
+	if err == nil && resource.Equal(was, o) {
+		return nil
+	}
+	if err == nil {
+		err = fmt.Errorf("a cluster has one of this kind and name, and another one is at %s; remove or rename one", other.Origin())
+	}
+	return &policy.Error{Policy: policy.Ref{ID: d.ID(), Origin: d.Origin()}, Err: err}
 }
 
 func names(languages []policy.Language) string {

@@ -281,6 +281,38 @@ func TestCompileNamesUnclaimedKinds(t *testing.T) {
 	}
 }
 
+func TestCompileTakesOneOfEachName(t *testing.T) {
+	const a = "apiVersion: v1\nkind: Toy\nmetadata: {name: a}\n"
+	for _, tt := range []struct{ name, docs, want, err string }{
+		{"the same", a + "---\n" + a, "in.yaml:1", ""},
+		{"with other content", a + "---\n" + a + "spec: {}\n", "in.yaml:1", "in.yaml:5: Toy/a: a cluster has one of this kind and name, and another one is at in.yaml:1; remove or rename one"},
+		{"in another version", a + "---\n" + strings.Replace(a, "v1", "v2", 1), "in.yaml:1", "in.yaml:5: Toy/a: a cluster has one of this kind and name, and another one is at in.yaml:1; remove or rename one"},
+		{"in another namespace", a + "---\n" + strings.Replace(a, "name: a", "name: a, namespace: b", 1), "in.yaml:1 in.yaml:5", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			language := policy.Language{
+				Name: "toy", Doc: "Toys\n\nMore.",
+				Claims: func(k resource.Kind) bool { return k.Kind == "Toy" },
+				Compile: func(docs []*resource.Resource) (policy.Set, error) {
+					for _, d := range docs {
+						got = append(got, d.Origin().String())
+					}
+					return policy.Set{}, nil
+				},
+			}
+			_, err := pipeline.Compile([]policy.Language{language}, parse(t, tt.docs))
+			text := ""
+			if err != nil {
+				text = err.Error()
+			}
+			if text != tt.err || strings.Join(got, " ") != tt.want {
+				t.Errorf("compiled %v with error %q, want %s with %q", got, text, tt.want, tt.err)
+			}
+		})
+	}
+}
+
 func TestUnsupportedSplitsFaults(t *testing.T) {
 	soft := fmt.Errorf("generate: %w", errors.ErrUnsupported)
 	hard := errors.New("unknown field")
