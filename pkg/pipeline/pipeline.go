@@ -373,12 +373,17 @@ func place(err error, ref policy.Ref, rule string, r *resource.Resource) error {
 	return &out
 }
 
-// sameIdentity refuses what the API server refuses in an admission response: a
-// change of who the object is.
+// sameIdentity refuses a change of who the object is. So does the API server, but
+// for the name: it takes another one from a webhook when the object was posted, and
+// stores the object under both when it was applied on the server's side.
 func sameIdentity(before, after resource.Object) error {
-	if a, b := resource.IDOf(before), resource.IDOf(after); a != b {
-		return fmt.Errorf("the rule changes the identity of the resource from %s %s to %s %s, which admission refuses",
-			a.Kind, a, b.Kind, b)
+	a, b := resource.IDOf(before), resource.IDOf(after)
+	if a == b {
+		return nil
 	}
-	return nil
+	why := "which the API server refuses"
+	if named := (resource.ID{Kind: a.Kind, Namespace: a.Namespace, Name: b.Name}); named == b {
+		why = "and which of them a cluster knows it by depends on how it is applied; write the name into the manifest"
+	}
+	return fmt.Errorf("the rule changes the identity of the resource from %s %s to %s %s, %s", a.Kind, a, b.Kind, b, why)
 }

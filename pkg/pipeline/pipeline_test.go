@@ -187,16 +187,27 @@ func TestApplyStopsAResourceAtItsFirstFailure(t *testing.T) {
 }
 
 func TestApplyRefusesAChangeOfIdentity(t *testing.T) {
-	rs := parse(t, two)
-	out, err := pipeline.Apply(t.Context(), rs, options(toy{"rename", "Service", set("metadata", map[string]any{"name": "c"})}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(out.Entries) != 1 || out.Entries[0].Outcome != policy.Failed || !strings.Contains(out.Entries[0].Err.Error(), "identity") {
-		t.Errorf("got %+v, want one failed entry about the identity", out.Entries)
-	}
-	if got := text(t, rs); got != two {
-		t.Errorf("the refused change reached the output:\n%s", got)
+	for name, tt := range map[string]struct {
+		rule func(resource.Object) policy.Result
+		want string
+	}{
+		"name":      {set("metadata", map[string]any{"name": "c"}), "from v1/Service Service/b to v1/Service Service/c, and which of them a cluster knows it by"},
+		"namespace": {set("metadata", map[string]any{"name": "b", "namespace": "shop"}), "to v1/Service shop/Service/b, which the API server refuses"},
+		"kind":      {set("kind", "Secret"), "to v1/Secret Secret/b, which the API server refuses"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rs := parse(t, two)
+			out, err := pipeline.Apply(t.Context(), rs, options(toy{"rename", "Service", tt.rule}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(out.Entries) != 1 || out.Entries[0].Outcome != policy.Failed || !strings.Contains(out.Entries[0].Err.Error(), tt.want) {
+				t.Errorf("got %+v, want one failed entry with %s", out.Entries, tt.want)
+			}
+			if got := text(t, rs); got != two {
+				t.Errorf("the refused change reached the output:\n%s", got)
+			}
+		})
 	}
 }
 
