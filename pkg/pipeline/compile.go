@@ -35,6 +35,15 @@ func ForVersion(languages []policy.Language, kubernetes string) ([]policy.Langua
 	return out, errors.Join(errs...)
 }
 
+// noPolicy says that no language has kind, and which one has its name.
+func noPolicy(kind resource.Kind, languages []policy.Language) error {
+	namesakes := slices.DeleteFunc(slices.Clone(languages), func(l policy.Language) bool { return !slices.Contains(l.Kinds, kind.Kind) })
+	if len(namesakes) > 0 {
+		return fmt.Errorf("%s is not a kind of policy, but %s is one of %s: mend its apiVersion", kind, kind.Kind, names(namesakes))
+	}
+	return fmt.Errorf("%s is not a kind of policy; expected a kind of %s", kind, names(languages))
+}
+
 // Compile hands every document to the language that claims it and joins the
 // sets in the order of languages, which is the order in which languages run.
 //
@@ -52,7 +61,7 @@ func Compile(languages []policy.Language, docs []*resource.Resource) (policy.Set
 		if i < 0 {
 			errs = append(errs, &policy.Error{
 				Policy: policy.Ref{ID: d.ID(), Origin: d.Origin()},
-				Err:    fmt.Errorf("%s is not a kind of policy; expected a kind of %s", d.ID().Kind, names(languages)),
+				Err:    noPolicy(d.ID().Kind, languages),
 			})
 			continue
 		}

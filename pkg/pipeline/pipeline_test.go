@@ -279,15 +279,18 @@ func TestApplyInParallelEqualsSequential(t *testing.T) {
 }
 
 func TestCompileNamesUnclaimedKinds(t *testing.T) {
-	language := policy.Language{
-		Name: "toy", Doc: "Toys\n\nMore.",
-		Claims:  func(k resource.Kind) bool { return k.Kind == "Toy" },
+	toys := policy.Language{
+		Name: "toy", Doc: "Toys, group toys.example.com\n\nMore.", Kinds: []string{"Toy"},
+		Claims:  func(k resource.Kind) bool { return k.Group == "toys.example.com" },
 		Compile: func([]*resource.Resource) (policy.Set, error) { return policy.Set{}, nil },
 	}
-	_, err := pipeline.Compile([]policy.Language{language}, parse(t, two))
-	want := "in.yaml:1: ConfigMap/a: v1/ConfigMap is not a kind of policy; expected a kind of toy (Toys)\n" +
-		"in.yaml:7: Service/b: v1/Service is not a kind of policy; expected a kind of toy (Toys)"
-	if err == nil || !strings.HasSuffix(err.Error(), strings.SplitN(want, "\n", 2)[1]) {
+	tools := toys
+	tools.Name, tools.Doc, tools.Kinds = "tool", "Tools", nil
+	in := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\napiVersion: v1\nkind: Toy\nmetadata: {name: b}\n"
+	_, err := pipeline.Compile([]policy.Language{toys, tools}, parse(t, in))
+	want := "in.yaml:1: ConfigMap/a: v1/ConfigMap is not a kind of policy; expected a kind of toy (Toys, group toys.example.com), tool (Tools)\n" +
+		"in.yaml:5: Toy/b: v1/Toy is not a kind of policy, but Toy is one of toy (Toys, group toys.example.com): mend its apiVersion"
+	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }
