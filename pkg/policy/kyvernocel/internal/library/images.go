@@ -238,11 +238,9 @@ func (d *imageData) Contains(key ref.Val) ref.Val {
 // Equal implements ref.Val.
 func (d *imageData) Equal(other ref.Val) ref.Val {
 	if o, ok := other.(*imageData); ok {
-		m, err := o.all()
-		if err != nil {
-			return types.WrapErr(err)
-		}
-		other = m
+		// What is known has the reference, by which all else is looked up. Functions such
+		// as indexOf take an error for a difference.
+		return d.Mapper.Equal(o.Mapper)
 	}
 	m, err := d.all()
 	if err != nil {

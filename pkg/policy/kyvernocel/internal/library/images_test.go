@@ -116,6 +116,9 @@ func TestImageMetadata(t *testing.T) {
 		{`image.GetMetadata("ghcr.io/team/app:v1").size()`, registry{}, `9`},
 		{`image.GetMetadata("ghcr.io/team/app:v1").exists(k, k == "config")`, registry{}, `true`},
 		{`image.GetMetadata("ghcr.io/team/app:v1") == image.GetMetadata("ghcr.io/team/app:v1")`, registry{}, `true`},
+		{`image.GetMetadata("ghcr.io/team/app:v1") == image.GetMetadata("ghcr.io/team/app:v1")`, locked{}, `true`},
+		{`image.GetMetadata("ghcr.io/team/app:v1") == image.GetMetadata("ghcr.io/team/app@` + sum + `")`, locked{}, `false`},
+		{`image.GetMetadata("ghcr.io/team/app:v1") in [image.GetMetadata("ghcr.io/team/app@` + sum + `"), image.GetMetadata("ghcr.io/team/app:v1")]`, locked{}, `true`},
 		{`json.marshal(image.GetMetadata("ghcr.io/team/app:v1").manifest)`, registry{}, `"{\"schemaVersion\":2}"`},
 	}
 	for _, tt := range tests {
