@@ -341,6 +341,10 @@ func replaceFile(path string, write func(io.Writer) error) error {
 func writeBeside(path string, mode os.FileMode, write func(io.Writer) error) (string, error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
+		var named *fs.PathError
+		if errors.As(err, &named) { // by a name that nobody gave
+			err = fmt.Errorf("%s can't be written: %w", path, named.Err)
+		}
 		return "", err
 	}
 	if err := errors.Join(write(f), f.Chmod(mode), f.Close()); err != nil {

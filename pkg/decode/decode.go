@@ -306,9 +306,10 @@ type fields struct {
 	words map[string][]string // of fields that take only some
 }
 
-// below returns the field, itself a struct, that has a field called name; "" when
-// there is none.
+// below returns the fields, themselves structs, that have a field called name: "a",
+// or "a or b"; "" when there is none.
 func (f *fields) below(name string) string {
+	var found []string
 	for _, outer := range f.names {
 		t := f.of.FieldByIndex(f.index[outer]).Type
 		if t.Kind() == reflect.Pointer {
@@ -318,10 +319,10 @@ func (f *fields) below(name string) string {
 			continue
 		}
 		if _, ok := fieldsOf(t).index[name]; ok {
-			return outer
+			found = append(found, outer)
 		}
 	}
-	return ""
+	return strings.Join(found, " or ")
 }
 
 var known sync.Map // reflect.Type to *fields

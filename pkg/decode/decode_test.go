@@ -223,7 +223,11 @@ func TestStrictFieldsElsewhere(t *testing.T) {
 		Name  string `json:"name"`
 		Patch *struct {
 			Target string `json:"target"`
+			Where  string `json:"where"`
 		} `json:"patch"`
+		Match struct {
+			Where string `json:"where"`
+		} `json:"match"`
 		Conditions []string `json:"conditions"`
 	}
 	type document struct {
@@ -237,6 +241,7 @@ func TestStrictFieldsElsewhere(t *testing.T) {
 	for name, tt := range map[string]struct{ in, want string }{
 		"below":              {`{"strict": true}`, `strict: unknown field "strict"; it belongs into spec`},
 		"below in a list":    {`{"spec": {"rules": [{"target": "x"}]}}`, `spec.rules[0].target: unknown field "target"; it belongs into patch`},
+		"below two":          {`{"spec": {"rules": [{"where": "x"}]}}`, `spec.rules[0].where: unknown field "where"; it belongs into match or patch`},
 		"above":              {`{"spec": {"rules": [{"patch": {"conditions": []}}]}}`, `spec.rules[0].patch.conditions: unknown field "conditions"; it belongs beside patch`},
 		"further above":      {`{"spec": {"byName": {"a": {"patch": {"strict": true}}}}}`, `spec.byName.a.patch.strict: unknown field "strict"; it belongs beside byName`},
 		"no list is entered": {`{"conditions": []}`, `conditions: unknown field "conditions"; expected kind or spec`},

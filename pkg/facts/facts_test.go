@@ -326,6 +326,8 @@ func TestFaultsNameThePlace(t *testing.T) {
 		{"label", "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: shop\n  labels:\n    since: 2024\n", "facts.yaml:6: Namespace/shop at metadata.labels.since: expected a string, found the number 2024; quote it"},
 		{"label inside", "apiVersion: oneloop.dev/v1alpha1\nkind: ClusterFacts\nmetadata: {name: f}\nspec:\n  resources:\n  - apiVersion: v1\n    kind: Namespace\n    metadata: {name: n, labels: {a: true}}\n", "spec.resources[0].metadata.labels.a: expected a string, found the boolean true"},
 		{"image", "apiVersion: oneloop.dev/v1alpha1\nkind: ClusterFacts\nmetadata: {name: f}\nspec:\n  images:\n  - digest: sha256:0\n", "facts.yaml:6: ClusterFacts/f at spec.images[0]: expected an image"},
+		{"no kind", "userInfo: {username: a}\n", "expected an object of the cluster, a ClusterFacts, or Kyverno's Values or UserInfo, found a document without kind"},
+		{"default namespace", "apiVersion: oneloop.dev/v1alpha1\nkind: ClusterFacts\nmetadata: {name: f}\nspec:\n  defaultNamespace: My Shop\n", `expected the name of a namespace, found "My Shop"`},
 		{"not facts", "apiVersion: oneloop.dev/v1alpha1\nkind: ImageLock\nmetadata: {name: f}\n", "is not a kind of facts"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -308,7 +308,7 @@ func (f *Facts) addDocument(d *resource.Resource) error {
 		return fmt.Errorf("%s: %s is not a kind of facts; expected Values, UserInfo or Context (%s), ClusterFacts (%s) or plain Kubernetes objects",
 			d.Origin(), kind, kyvernoCLI, oneloop)
 	case kind.Kind == "":
-		return fmt.Errorf("%s: expected a Kubernetes object, found a document without kind", d.Origin())
+		return fmt.Errorf("%s: expected an object of the cluster, a ClusterFacts, or Kyverno's Values or UserInfo, found a document without kind", d.Origin())
 	}
 	if kind == (resource.Kind{Version: "v1", Kind: "Namespace"}) {
 		o, err := d.Object()

@@ -35,8 +35,15 @@ func ForVersion(languages []policy.Language, kubernetes string) ([]policy.Langua
 	return out, errors.Join(errs...)
 }
 
-// noPolicy says that no language has kind, and which one has its name.
+// noPolicy says that no language has kind, and which one has its name. Folders of
+// policies often hold a kustomization, too.
 func noPolicy(kind resource.Kind, languages []policy.Language) error {
+	switch {
+	case kind.Kind == "":
+		return fmt.Errorf("the document has no kind, and so is no policy; expected a kind of %s", names(languages))
+	case kind.Group == "kustomize.config.k8s.io":
+		return errors.New("this is a kustomization and no policy: name the files of the policies, as in -p 'policies/*-policy.yaml', or give what it builds, as in kustomize build policies | oneloop render -p - MANIFESTS")
+	}
 	namesakes := slices.DeleteFunc(slices.Clone(languages), func(l policy.Language) bool { return !slices.Contains(l.Kinds, kind.Kind) })
 	if len(namesakes) > 0 {
 		return fmt.Errorf("%s is not a kind of policy, but %s is one of %s: mend its apiVersion", kind, kind.Kind, names(namesakes))

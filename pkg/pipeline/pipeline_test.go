@@ -295,6 +295,19 @@ func TestCompileNamesUnclaimedKinds(t *testing.T) {
 	}
 }
 
+func TestCompileTellsWhatIsNoPolicy(t *testing.T) {
+	language := policy.Language{Name: "toy", Doc: "Toys\n\nMore.", Claims: func(resource.Kind) bool { return false }}
+	for _, tt := range []struct{ docs, want string }{
+		{"replicas: 3\n", "in.yaml:1: the document has no kind, and so is no policy; expected a kind of toy (Toys)"},
+		{"apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [a.yaml]\n",
+			"in.yaml:1: Kustomization: this is a kustomization and no policy: name the files of the policies, as in -p 'policies/*-policy.yaml', or give what it builds, as in kustomize build policies | oneloop render -p - MANIFESTS"},
+	} {
+		if _, err := pipeline.Compile([]policy.Language{language}, parse(t, tt.docs)); err == nil || err.Error() != tt.want {
+			t.Errorf("got  %v\nwant %s", err, tt.want)
+		}
+	}
+}
+
 func TestCompileTakesOneOfEachName(t *testing.T) {
 	const a = "apiVersion: v1\nkind: Toy\nmetadata: {name: a}\n"
 	for _, tt := range []struct{ name, docs, want, err string }{

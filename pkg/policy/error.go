@@ -43,7 +43,10 @@ func (e *Error) Error() string {
 	if len(e.Path) > 0 {
 		b.WriteString(" at " + e.Path.String())
 	}
-	b.WriteString(": " + e.Err.Error())
+	if e.Policy.ID != (resource.ID{}) {
+		b.WriteString(": ")
+	}
+	b.WriteString(e.Err.Error())
 	return b.String()
 }
 

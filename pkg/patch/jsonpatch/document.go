@@ -437,6 +437,9 @@ func (e *indexError) Error() string {
 	if _, err := strconv.Atoi(e.key); err != nil {
 		return fmt.Sprintf("%q is no index of a list", e.key)
 	}
+	if e.n == 1 {
+		return fmt.Sprintf("the list has no index %s, it has 1 element", e.key)
+	}
 	return fmt.Sprintf("the list has no index %s, it has %d elements", e.key, e.n)
 }
 

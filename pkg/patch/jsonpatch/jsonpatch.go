@@ -159,6 +159,9 @@ func (p Patch) Apply(object map[string]any) (map[string]any, error) {
 	d := document{root: object, self: object}
 	for i, o := range p {
 		if err := d.apply(o); err != nil {
+			if errors.Is(err, errMissing) && !strings.HasPrefix(o.Path, "/") {
+				err = fmt.Errorf("%w; a path begins with a slash", err)
+			}
 			return nil, fmt.Errorf("operation [%d] %s %s: %w", i, o.Op, strconv.Quote(o.Path), err)
 		}
 	}

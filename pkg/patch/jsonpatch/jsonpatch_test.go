@@ -80,7 +80,8 @@ func TestApply(t *testing.T) {
 func TestApplyErrors(t *testing.T) {
 	tests := []struct{ object, patch, want string }{
 		{"{}", `[{"op": "replace", "path": "/a", "value": 1}]`, `operation [0] replace "/a": there is no such field or element`},
-		{"{a: [1]}", `[{"op": "test", "path": "/a/0", "value": 1}, {"op": "replace", "path": "/a/3", "value": 1}]`, `operation [1] replace "/a/3": the list has no index 3, it has 1 elements`},
+		{"{a: [1]}", `[{"op": "test", "path": "/a/0", "value": 1}, {"op": "replace", "path": "/a/3", "value": 1}]`, `operation [1] replace "/a/3": the list has no index 3, it has 1 element`},
+		{"{a: {}}", `[{"op": "replace", "path": "a/b", "value": 1}]`, `operation [0] replace "a/b": there is no such field or element; a path begins with a slash`},
 		{"{a: [1]}", `[{"op": "add", "path": "/a/x", "value": 1}]`, `operation [0] add "/a/x": "x" is no index of a list`},
 		{"{a: [1]}", `[{"op": "remove", "path": "/a/x"}]`, `operation [0] remove "/a/x": "x" is no index of a list`},
 		{"{a: b}", `[{"op": "add", "path": "/a/x/y", "value": 1}]`, `operation [0] add "/a/x/y": the path leads into a value that is neither a map nor a list`},

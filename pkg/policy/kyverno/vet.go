@@ -16,7 +16,12 @@ import (
 // vet implements policy.Language.Vet. It says nothing that compile says: a
 // document with faults is only searched for deprecated spellings.
 func vet(docs []*resource.Resource) []policy.Finding {
-	v := &vetting{}
+	v := &vetting{rules: map[string][]string{}}
+	for _, d := range docs {
+		if spec.Claims(d.ID().Kind) {
+			v.know(d)
+		}
+	}
 	for _, d := range docs {
 		v.doc, v.rule = d, ""
 		o, err := d.Object()
@@ -41,7 +46,8 @@ func vet(docs []*resource.Resource) []policy.Finding {
 type vetting struct {
 	doc      *resource.Resource
 	rule     string
-	told     bool // that the kinds are removed
+	told     bool                // that the kinds are removed
+	rules    map[string][]string // of each policy, as exceptions name it; nil: not known
 	findings []policy.Finding
 }
 
@@ -107,6 +113,7 @@ func (v *vetting) exception(o resource.Object) {
 		return // faults of compile
 	}
 	at := fieldpath.Path{}.Key("spec")
+	v.exempts(at.Key("exceptions"), e.Spec.Exceptions)
 	v.block(at.Key("match"), &e.Spec.Match, false)
 	uses := variable.Uses(e.Spec.Conditions, at.Key("conditions"))
 	v.requester(uses)

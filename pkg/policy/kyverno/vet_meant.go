@@ -9,8 +9,11 @@ import (
 	"github.com/oneloop-dev/oneloop/pkg/patch/apply"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/policy/internal/kindname"
+	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/autogen"
+	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/spec"
 	"github.com/oneloop-dev/oneloop/pkg/policy/kyverno/internal/variable"
 	"github.com/oneloop-dev/oneloop/pkg/resource"
+	"github.com/oneloop-dev/oneloop/pkg/wildcard"
 )
 
 // kinds finds names that no kind has, and that one of Kubernetes' own is meant by:
@@ -46,6 +49,46 @@ func meantKind(s kindname.Selector) string {
 		}
 	}
 	return meant
+}
+
+// know takes down the names of the rules of a policy, those of autogen among them.
+func (v *vetting) know(d *resource.Resource) {
+	key := d.ID().Name
+	if d.ID().Namespace != "" {
+		key = d.ID().Namespace + "/" + key
+	}
+	v.rules[key] = nil
+	p, _ := spec.Parse(d)
+	if p == nil {
+		return
+	}
+	rules, err := autogen.Expand(p)
+	if err != nil {
+		return // an error of compile
+	}
+	for i := range rules {
+		v.rules[key] = append(v.rules[key], rules[i].Name)
+	}
+}
+
+// exempts finds policies and rules that an exception names and that are not there.
+// Exceptions that were given alone are about policies elsewhere.
+func (v *vetting) exempts(path fieldpath.Path, list []exemption) {
+	if len(v.rules) == 0 {
+		return
+	}
+	for i, e := range list {
+		rules, ok := v.rules[e.PolicyName]
+		if !ok {
+			v.addf(path.Index(i).Key("policyName"), policy.Noted, policy.Note, "exempts from the policy %s, which is not among the policies", e.PolicyName)
+			continue
+		}
+		for j, pattern := range e.RuleNames {
+			if rules != nil && !slices.ContainsFunc(rules, func(name string) bool { return wildcard.Match(pattern, name) }) {
+				v.addf(path.Index(i).Key("ruleNames").Index(j), policy.Noted, policy.Warning, "exempts from nothing: the policy has no rule %s; its rules are %s", pattern, strings.Join(rules, ", "))
+			}
+		}
+	}
 }
 
 // unclosed finds texts in which a variable begins and does not end.
