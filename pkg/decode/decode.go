@@ -391,7 +391,7 @@ func (d *decoder) unknown(name string) string {
 		return fmt.Sprintf("unknown field %q; it belongs into %s", name, outer)
 	}
 	for _, s := range slices.Backward(d.structs[:len(d.structs)-1]) {
-		if _, ok := s.fields.index[name]; ok {
+		if _, ok := s.fields.index[name]; ok && d.path[s.steps].Key() != name {
 			return fmt.Sprintf("unknown field %q; it belongs beside %s", name, d.path[s.steps].Key())
 		}
 	}

@@ -244,6 +244,7 @@ func TestStrictFieldsElsewhere(t *testing.T) {
 		"below two":          {`{"spec": {"rules": [{"where": "x"}]}}`, `spec.rules[0].where: unknown field "where"; it belongs into match or patch`},
 		"above":              {`{"spec": {"rules": [{"patch": {"conditions": []}}]}}`, `spec.rules[0].patch.conditions: unknown field "conditions"; it belongs beside patch`},
 		"further above":      {`{"spec": {"byName": {"a": {"patch": {"strict": true}}}}}`, `spec.byName.a.patch.strict: unknown field "strict"; it belongs beside byName`},
+		"in itself":          {`{"spec": {"rules": [{"patch": {"patch": {}}}]}}`, `spec.rules[0].patch.patch: unknown field "patch"; expected target or where`},
 		"no list is entered": {`{"conditions": []}`, `conditions: unknown field "conditions"; expected kind or spec`},
 		"misspelt":           {`{"spec": {"rules": [{"patch": {"targets": ""}}]}}`, `spec.rules[0].patch.targets: unknown field "targets"; did you mean "target"?`},
 	} {
