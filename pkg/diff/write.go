@@ -28,6 +28,15 @@ func (g Group) Hidden() bool {
 	return slices.ContainsFunc(g.Fields, func(d Difference) bool { return d.Hidden })
 }
 
+// parts are those of all fields.
+func (g Group) parts() []part {
+	var out []part
+	for _, d := range g.Fields {
+		out = append(out, d.parts()...)
+	}
+	return out
+}
+
 // Groups puts the differences of each resource together, in their order.
 func Groups(manifests []*resource.Resource, differences []Difference) []Group {
 	origins := map[resource.ID]resource.Origin{}
@@ -90,6 +99,38 @@ func (d Difference) sign() string {
 		return "-"
 	}
 	return "~"
+}
+
+// A part is what people see of a difference in one line.
+type part struct {
+	Difference
+	at string // where: the path, or what else there is to see of it
+}
+
+// parts are d itself, or for a list whose elements changed places their order and
+// what changed within them, which the whole list would hide.
+func (d Difference) parts() []part {
+	whole := []part{{d, d.Path.String()}}
+	before, wasList := d.Before.Value.([]any)
+	after, isList := d.After.Value.([]any)
+	if !wasList || !isList {
+		return whole
+	}
+	was, now, changes, ok := resource.Moved(before, after)
+	if !ok {
+		return whole
+	}
+	order := d
+	order.Before.Value, order.After.Value = was, now
+	out := []part{{order, d.Path.String() + " (order)"}}
+	for _, c := range changes {
+		p := d
+		p.Path = slices.Concat(d.Path, c.Path)
+		p.Before.Value, p.Before.Absent = c.Before, c.Added()
+		p.After.Value, p.After.Absent = c.After, c.Removed()
+		out = append(out, part{p, p.Path.String()})
+	}
+	return out
 }
 
 // The colours of a terminal.
@@ -157,8 +198,8 @@ func groupText(g Group, paint func(code, text string) string) string {
 	var rules []string // in the order of their first fields
 	lines := map[string][]textLine{}
 	widths := map[string]int{} // of the paths of a rule
-	for _, d := range g.Fields {
-		l := textLine{sign: d.sign(), path: printable(d.Path.String())}
+	for _, d := range g.parts() {
+		l := textLine{sign: d.sign(), path: printable(d.at)}
 		if d.Path == nil {
 			l.path, l.after = "the resource", "generated"
 		} else {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
 )
@@ -130,6 +131,11 @@ func (d *differ) lists(before, after []any) {
 		d.add(replaced, before, after)
 		return
 	}
+	d.paired(before, after, pairs)
+}
+
+// paired takes down how the elements of two lists differ.
+func (d *differ) paired(before, after []any, pairs []int) {
 	kept := make([]bool, len(before))
 	for j, i := range pairs {
 		d.at(fieldpath.Index(j), func() {
@@ -148,6 +154,37 @@ func (d *differ) lists(before, after []any) {
 			d.at(fieldpath.Index(i), func() { d.add(removed, v, nil) })
 		}
 	}
+}
+
+// Moved tells more of a list that Diff has as one change because its elements
+// changed places: the texts that tell elements apart, in the order of both lists,
+// and the changes within, with paths as those of Diff, but in the list. It reports
+// false when elements are not told apart by a field, or kept their order.
+func Moved(before, after []any) (was, now []string, changes []Change, ok bool) {
+	pairs := align(before, after)
+	if increasing(pairs) {
+		return nil, nil, nil, false
+	}
+	for _, keys := range mergeKeys {
+		if was, ok = elementKeys(before, keys); !ok {
+			continue
+		}
+		if now, ok = elementKeys(after, keys); !ok {
+			continue
+		}
+		for _, texts := range [][]string{was, now} {
+			for i, text := range texts {
+				// 80, TCP is 80/TCP, and one whose protocol is not written 80.
+				text = strings.ReplaceAll(strings.TrimSuffix("\x00"+text, "\x00"), "\x00\"", "\x00")
+				texts[i] = strings.ReplaceAll(strings.TrimSuffix(text[1:], "\x00null"), "\x00", "/")
+			}
+		}
+		var d differ
+		d.paired(before, after, pairs)
+		slices.SortStableFunc(d.changes, func(a, b Change) int { return fieldpath.Compare(a.Path, b.Path) })
+		return was, now, d.changes, true
+	}
+	return nil, nil, nil, false
 }
 
 // increasing reports whether the paired elements kept their order.

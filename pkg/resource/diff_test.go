@@ -77,6 +77,42 @@ func TestDiffTellsTheTruth(t *testing.T) {
 	}
 }
 
+func TestDiffOfMovedElements(t *testing.T) {
+	port := func(number int64, more ...any) any {
+		o := map[string]any{"containerPort": number}
+		for i := 0; i < len(more); i += 2 {
+			o[more[i].(string)] = more[i+1]
+		}
+		return o
+	}
+	named := func(name string, image any) any { return map[string]any{"name": name, "image": image} }
+	for _, tt := range []struct {
+		name          string
+		before, after []any
+		want          string
+	}{
+		{"moved", []any{named("a", "1"), named("b", "1")}, []any{named("b", "1"), named("a", "1")}, "[a b] [b a] []"},
+		{"moved and changed", []any{named("a", "1"), named("b", "1")}, []any{named("b", "2"), named("a", "1")}, `[a b] [b a] [[0].image: "1" -> "2"]`},
+		{"moved, added and removed", []any{named("a", "1"), named("b", "1"), named("c", "1")}, []any{named("d", "1"), named("b", "1"), named("a", "1")},
+			`[a b c] [d b a] [[0]: added {"image":"1","name":"d"} [2]: removed {"image":"1","name":"c"}]`},
+		{"by two fields", []any{port(80, "protocol", "TCP"), port(80, "protocol", "UDP"), port(81)}, []any{port(81), port(80, "protocol", "TCP"), port(80, "protocol", "UDP")},
+			"[80/TCP 80/UDP 81] [81 80/TCP 80/UDP] []"},
+		{"in place", []any{named("a", "1"), named("b", "1")}, []any{named("a", "1"), named("b", "2")}, "no"},
+		{"without names", []any{"a", "b"}, []any{"b", "a"}, "no"},
+		{"empty", nil, nil, "no"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := "no"
+			if was, now, changes, ok := Moved(tt.before, tt.after); ok {
+				got = fmt.Sprint(was, now, changes)
+			}
+			if got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestNew(t *testing.T) {
 	o := Object{
 		"status": nil, "kind": "X", "spec": map[string]any{"b": []any{map[string]any{"value": "1", "name": "n"}, []any{}}, "a": 1.5},
