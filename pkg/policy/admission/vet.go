@@ -196,7 +196,11 @@ func (v *vetting) params(kind resource.Kind, ref *paramRef) {
 		meta["namespace"] = namespace
 		where = namespace + "/" + ref.Name
 	}
-	v.add(at, policy.Needed, policy.Note, &facts.Spec{Resources: []map[string]any{{"apiVersion": kind.APIVersion(), "kind": kind.Kind, "metadata": meta}}},
+	param := map[string]any{"apiVersion": kind.APIVersion(), "kind": kind.Kind, "metadata": meta}
+	if kind == (resource.Kind{Version: "v1", Kind: "ConfigMap"}) {
+		param["data"] = map[string]any{} // to fill in
+	}
+	v.add(at, policy.Needed, policy.Note, &facts.Spec{Resources: []map[string]any{param}},
 		strings.Contains(namespace, "{{"),
 		"needs %s %s: give it with the manifests, or as one of resources of ClusterFacts", kind.Kind, where)
 }
