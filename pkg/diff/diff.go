@@ -25,6 +25,9 @@ type Difference struct {
 	// Path is the field; nil: only one of the runs has the resource.
 	Path          fieldpath.Path
 	Before, After State
+	// Moved tells that elements of the list changed places, and nothing else: what
+	// changed within them are other differences.
+	Moved bool
 	// Hidden tells that values of a Secret are among those of the field, or of the
 	// whole resource.
 	Hidden bool
@@ -34,6 +37,8 @@ type Difference struct {
 type State struct {
 	Value  any // nil when absent; pipeline.Redacted when it is hidden
 	Absent bool
+	// Order is what tells the elements apart of a list whose elements moved.
+	Order []string
 	// Policy and Rule were the last to change the field; a zero Policy: it is as
 	// it was written.
 	Policy policy.Ref
@@ -95,7 +100,7 @@ func NewRecorder(n int, lines bool) *Recorder { return &Recorder{make([]net, n),
 
 // Admitted is for pipeline.Options.
 func (rec *Recorder) Admitted(i int, r *resource.Resource, before, after resource.Object) {
-	rec.nets[i] = netOf(rec.written(r), before, after)
+	rec.nets[i] = netOf(rec.written(r), before, before, after)
 }
 
 // written returns r when lines are asked for.
@@ -167,10 +172,17 @@ func compare(written, before, after *resource.Resource) (net, error) {
 	if err != nil {
 		return net{}, err
 	}
-	return netOf(written, x, y), nil
+	o := x
+	if written != nil && written != before {
+		if o, err = written.Object(); err != nil {
+			return net{}, err
+		}
+	}
+	return netOf(written, o, x, y), nil
 }
 
-func netOf(written *resource.Resource, before, after resource.Object) net {
+// netOf compares two objects. Lines count in what is written, which says o.
+func netOf(written *resource.Resource, o, before, after resource.Object) net {
 	n := net{changes: resource.Diff(before, after)}
 	if written == nil || len(n.changes) == 0 {
 		n.lines = make([]int, len(n.changes))
@@ -178,7 +190,7 @@ func netOf(written *resource.Resource, before, after resource.Object) net {
 	}
 	paths := make([]fieldpath.Path, len(n.changes))
 	for i, c := range n.changes {
-		paths[i] = c.Path
+		paths[i] = c.In(o)
 	}
 	n.lines = written.Lines(paths...)
 	return n
@@ -190,14 +202,18 @@ func (n net) differences(r *resource.Resource, a, b side) []Difference {
 		return nil
 	}
 	out := make([]Difference, len(n.changes))
-	for i, c := range n.changes {
+	for i := range n.changes {
+		c := &n.changes[i]
 		d := &out[i]
 		*d = Difference{Resource: r.ID(), Origin: r.Origin(), Path: c.Path,
-			Before: State{Value: c.Before, Absent: c.Added()}, After: State{Value: c.After, Absent: c.Removed()}}
+			Before: State{Value: c.Before, Absent: c.Added()}, After: State{Value: c.After, Absent: c.Removed()}, Moved: c.Moved()}
+		if d.Moved {
+			d.Before.Order, d.After.Order = c.Order()
+		}
 		if n.lines[i] > 0 {
 			d.Origin.Line = n.lines[i]
 		}
-		before, after := a.attribute(&d.Before, r.ID(), c.Path), b.attribute(&d.After, r.ID(), c.Path)
+		before, after := a.attribute(&d.Before, r.ID(), c), b.attribute(&d.After, r.ID(), c)
 		if d.Hidden = before || after || facts.IsSecret(r.ID().Kind); d.Hidden {
 			redact(&d.Before)
 			redact(&d.After)
@@ -214,13 +230,13 @@ func whole(r *resource.Resource, s side, before bool) Difference {
 		is, not = not, is
 	}
 	not.Absent = true
-	d.Hidden = s.attribute(is, r.ID(), nil) || facts.IsSecret(r.ID().Kind)
+	d.Hidden = s.attribute(is, r.ID(), &resource.Change{}) || facts.IsSecret(r.ID().Kind)
 	return d
 }
 
 func redact(s *State) {
 	if !s.Absent {
-		s.Value = pipeline.Redacted
+		s.Value, s.Order = pipeline.Redacted, nil
 	}
 }
 
@@ -258,18 +274,28 @@ func newSide(entries []report.Entry) side {
 // attribute fills in who changed a field last: the field, one above or one below
 // it. It reports whether any such change is hidden: what it brought may be still
 // there.
-func (s side) attribute(state *State, id resource.ID, path fieldpath.Path) (hidden bool) {
+func (s side) attribute(state *State, id resource.ID, net *resource.Change) (hidden bool) {
 	found := false
-	for _, c := range slices.Backward(s[id]) {
-		n := min(len(c.Path), len(path))
-		if fieldpath.Compare(c.Path[:n], path[:n]) != 0 {
-			continue
-		}
+	note := func(c *change) {
 		if !found {
 			found = true
 			state.Policy, state.Rule = c.policy, c.rule
 		}
 		hidden = hidden || c.Before == pipeline.Redacted || c.After == pipeline.Redacted
+	}
+	for i := range slices.Backward(s[id]) {
+		if c := &s[id][i]; c.Touches(net) {
+			note(c)
+		}
+	}
+	if found || !net.Moved() {
+		return hidden
+	}
+	// Elements were taken out and put in elsewhere.
+	for i := range slices.Backward(s[id]) {
+		if c := &s[id][i]; len(c.Path) > len(net.Path) && fieldpath.Compare(c.Path[:len(net.Path)], net.Path) == 0 {
+			note(c)
+		}
 	}
 	return hidden
 }

@@ -48,7 +48,7 @@ func markdownGroup(g Group) string {
 	}
 	fmt.Fprintf(&b, "\n<details><summary><b>%s</b>%s · %s</summary>\n\n", escapeHTML(printable(g.Resource.String())), at, count(len(g.Fields), "change"))
 	b.WriteString("| field | before | after | rule |\n|---|---|---|---|\n")
-	for _, d := range g.parts() {
+	for _, d := range g.Fields {
 		if d.Path == nil {
 			fmt.Fprintf(&b, "| (the resource) | | generated | %s |\n", cell(d.After.By()))
 			continue
@@ -60,7 +60,7 @@ func markdownGroup(g Group) string {
 		if !d.After.Absent {
 			after = code(d.After.Text())
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", code(d.at), before, after, cell(d.After.By()))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", code(d.Field()), before, after, cell(d.After.By()))
 	}
 	b.WriteString("\n</details>\n")
 	return b.String()

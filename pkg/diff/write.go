@@ -28,15 +28,6 @@ func (g Group) Hidden() bool {
 	return slices.ContainsFunc(g.Fields, func(d Difference) bool { return d.Hidden })
 }
 
-// parts are those of all fields.
-func (g Group) parts() []part {
-	var out []part
-	for _, d := range g.Fields {
-		out = append(out, d.parts()...)
-	}
-	return out
-}
-
 // Groups puts the differences of each resource together, in their order.
 func Groups(manifests []*resource.Resource, differences []Difference) []Group {
 	origins := map[resource.ID]resource.Origin{}
@@ -69,7 +60,8 @@ func (s State) By() string {
 // Longest is the length in characters of a value in forms for people.
 const Longest = 200
 
-// Text is the value as JSON, at most Longest characters of it.
+// Text is the value as JSON, at most Longest characters of it. Of a list whose
+// elements moved it is what tells them apart.
 func (s State) Text() string { return s.TextUpTo(Longest) }
 
 // TextUpTo is Text with another limit.
@@ -80,7 +72,11 @@ func (s State) TextUpTo(limit int) string {
 	var b strings.Builder
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(s.Value); err != nil {
+	value := s.Value
+	if s.Order != nil {
+		value = s.Order
+	}
+	if err := encoder.Encode(value); err != nil {
 		return err.Error()
 	}
 	text := strings.TrimSuffix(b.String(), "\n")
@@ -101,36 +97,12 @@ func (d Difference) sign() string {
 	return "~"
 }
 
-// A part is what people see of a difference in one line.
-type part struct {
-	Difference
-	at string // where: the path, or what else there is to see of it
-}
-
-// parts are d itself, or for a list whose elements changed places their order and
-// what changed within them, which the whole list would hide.
-func (d Difference) parts() []part {
-	whole := []part{{d, d.Path.String()}}
-	before, wasList := d.Before.Value.([]any)
-	after, isList := d.After.Value.([]any)
-	if !wasList || !isList {
-		return whole
+// Field names the field for people: spec.replicas, or spec.containers (order).
+func (d Difference) Field() string {
+	if d.Moved {
+		return d.Path.String() + " (order)"
 	}
-	was, now, changes, ok := resource.Moved(before, after)
-	if !ok {
-		return whole
-	}
-	order := d
-	order.Before.Value, order.After.Value = was, now
-	out := []part{{order, d.Path.String() + " (order)"}}
-	for _, c := range changes {
-		p := d
-		p.Path = slices.Concat(d.Path, c.Path)
-		p.Before.Value, p.Before.Absent = c.Before, c.Added()
-		p.After.Value, p.After.Absent = c.After, c.Removed()
-		out = append(out, part{p, p.Path.String()})
-	}
-	return out
+	return d.Path.String()
 }
 
 // The colours of a terminal.
@@ -198,8 +170,8 @@ func groupText(g Group, paint func(code, text string) string) string {
 	var rules []string // in the order of their first fields
 	lines := map[string][]textLine{}
 	widths := map[string]int{} // of the paths of a rule
-	for _, d := range g.parts() {
-		l := textLine{sign: d.sign(), path: printable(d.at)}
+	for _, d := range g.Fields {
+		l := textLine{sign: d.sign(), path: printable(d.Field())}
 		if d.Path == nil {
 			l.path, l.after = "the resource", "generated"
 		} else {
@@ -272,7 +244,7 @@ func WriteComparison(w io.Writer, differences []Difference) error {
 			at = origin + ": " + at
 		}
 		if d.Path != nil {
-			at += " at " + d.Path.String()
+			at += " at " + d.Field()
 		}
 		// The text of a line that has no tab does not widen the columns.
 		if _, err := fmt.Fprintf(tab, "%s\n", at); err != nil {
@@ -315,7 +287,7 @@ func because(s State) string {
 // WriteJSON writes
 //
 //	{"differences": [{"apiVersion", "kind", "namespace", "name", "file", "line",
-//	"path", "before": {"absent", "value", "policy", "rule"}, "after": ...}]}
+//	"path", "moved", "before": {"absent", "value", "policy", "rule"}, "after": ...}]}
 //
 // where path is missing for a resource as a whole, and policy for what is as it
 // was written.
@@ -334,6 +306,7 @@ func WriteJSON(w io.Writer, differences []Difference) error {
 		File       string `json:"file,omitempty"`
 		Line       int    `json:"line,omitempty"`
 		Path       string `json:"path,omitempty"`
+		Moved      bool   `json:"moved,omitempty"`
 		Before     state  `json:"before"`
 		After      state  `json:"after"`
 	}
@@ -350,7 +323,7 @@ func WriteJSON(w io.Writer, differences []Difference) error {
 	for _, d := range differences {
 		doc.Differences = append(doc.Differences, difference{
 			APIVersion: d.Resource.Kind.APIVersion(), Kind: d.Resource.Kind.Kind, Namespace: d.Resource.Namespace, Name: d.Resource.Name,
-			File: d.Origin.File, Line: d.Origin.Line, Path: d.Path.String(), Before: of(d.Before), After: of(d.After),
+			File: d.Origin.File, Line: d.Origin.Line, Path: d.Path.String(), Moved: d.Moved, Before: of(d.Before), After: of(d.After),
 		})
 	}
 	encoder := json.NewEncoder(w)

@@ -289,7 +289,7 @@ func (run *run) apply(ctx context.Context, programs []policy.Program, r *resourc
 					if !run.DryRun && !run.NoChanges {
 						entry.Changes = redact(resource.Diff(in.Object, result.Object), read, in.ID.Kind)
 						if run.Lines {
-							entry.Lines = lines(r, entry.Changes)
+							entry.Lines = lines(r, in.Requested, entry.Changes)
 						}
 					}
 					after, in.Object = result.Object, result.Object
@@ -324,11 +324,11 @@ func (run *run) tryOrders(ctx context.Context, programs []policy.Program, r *res
 	return nil
 }
 
-// lines returns the line of each change in the file of r.
-func lines(r *resource.Resource, changes []resource.Change) []int {
+// lines returns the line of each change in the file of r, which says o.
+func lines(r *resource.Resource, o resource.Object, changes []resource.Change) []int {
 	paths := make([]fieldpath.Path, len(changes))
 	for i, c := range changes {
-		paths[i] = c.Path
+		paths[i] = c.In(o)
 	}
 	return r.Lines(paths...)
 }

@@ -22,12 +22,18 @@ var mergeKeys = [][]string{
 // Elements that are maps pair by a merge key; all others by equality, and what
 // then remains between two pairs by position.
 func align(before, after []any) []int {
-	pairs := make([]int, len(after))
+	pairs, _ := alignBy(before, after)
+	return pairs
+}
+
+// alignBy is align, and returns the merge key; nil where there is none.
+func alignBy(before, after []any) (pairs []int, keys []string) {
+	pairs = make([]int, len(after))
 	if sameNames(before, after) {
 		for i := range pairs {
 			pairs[i] = i
 		}
-		return pairs
+		return pairs, mergeKeys[0]
 	}
 	for _, keys := range mergeKeys {
 		old, ok := elementKeys(before, keys)
@@ -48,10 +54,10 @@ func align(before, after []any) []int {
 				pairs[i] = j
 			}
 		}
-		return pairs
+		return pairs, keys
 	}
 	alignEqual(before, after, pairs)
-	return pairs
+	return pairs, nil
 }
 
 // fewNames is how many names are compared each with each: it takes less time
@@ -84,36 +90,42 @@ func elementKeys(list []any, keys []string) ([]string, bool) {
 	out := make([]string, len(list))
 	seen := make(map[string]bool, len(list))
 	for i, e := range list {
-		m, ok := e.(map[string]any)
-		if !ok {
-			return nil, false
-		}
-		k := ""
-		for n, key := range keys {
-			v, ok := m[key]
-			if !ok && n == 0 {
-				return nil, false
-			}
-			switch v := v.(type) {
-			case map[string]any, []any:
-				return nil, false
-			case string:
-				k += "\"" + v + "\x00"
-				continue
-			}
-			text, err := json.Marshal(v)
-			if err != nil {
-				return nil, false
-			}
-			k += string(text) + "\x00"
-		}
-		if seen[k] {
+		k, ok := elementKey(e, keys)
+		if !ok || seen[k] {
 			return nil, false
 		}
 		seen[k] = true
 		out[i] = k
 	}
 	return out, true
+}
+
+// elementKey returns the merge key of an element; false when it has none.
+func elementKey(e any, keys []string) (string, bool) {
+	m, ok := e.(map[string]any)
+	if !ok {
+		return "", false
+	}
+	k := ""
+	for n, key := range keys {
+		v, ok := m[key]
+		if !ok && n == 0 {
+			return "", false
+		}
+		switch v := v.(type) {
+		case map[string]any, []any:
+			return "", false
+		case string:
+			k += "\"" + v + "\x00"
+			continue
+		}
+		text, err := json.Marshal(v)
+		if err != nil {
+			return "", false
+		}
+		k += string(text) + "\x00"
+	}
+	return k, true
 }
 
 // maxCells bounds the table of alignEqual; longer lists align by position.

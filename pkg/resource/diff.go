@@ -15,6 +15,7 @@ type Change struct {
 	Path          fieldpath.Path
 	Before, After any
 	kind          changeKind
+	elements      []element // that the indexes of Path lead to
 }
 
 type changeKind uint8
@@ -23,7 +24,112 @@ const (
 	replaced changeKind = iota
 	added
 	removed
+	reordered
 )
+
+// An element is known by fields of its own, wherever it stands in its list; the
+// zero element only by its place.
+type element struct{ by, key string }
+
+// Moved reports whether the change is only in which order the elements of a list
+// stand. Their own changes, and elements that were added or removed, have Changes
+// of their own. Before and After are the whole lists.
+func (c Change) Moved() bool { return c.kind == reordered }
+
+// Order returns what tells the elements of a list apart that moved, as they stood
+// and as they stand: such as their names. It is nil when the values are hidden.
+func (c Change) Order() (was, now []string) {
+	before, wasList := c.Before.([]any)
+	after, isList := c.After.([]any)
+	if c.kind != reordered || !wasList || !isList {
+		return nil, nil
+	}
+	_, keys := alignBy(before, after)
+	texts := func(list []any) []string {
+		out := make([]string, len(list))
+		for i, e := range list {
+			k, _ := elementKey(e, keys)
+			// 80, TCP is 80/TCP, and one whose protocol is not written 80.
+			k = strings.ReplaceAll(strings.TrimSuffix("\x00"+k, "\x00"), "\x00\"", "\x00")
+			out[i] = strings.ReplaceAll(strings.TrimSuffix(k[1:], "\x00null"), "\x00", "/")
+		}
+		return out
+	}
+	return texts(before), texts(after)
+}
+
+// Touches reports whether c is about the field of another change of the same
+// object, about one above it or one below it. Elements that are told apart by
+// fields of their own may meanwhile have changed places. That a list was put in
+// another order is not about what its elements hold.
+func (c *Change) Touches(other *Change) bool {
+	short, long := c, other
+	if len(short.Path) > len(long.Path) {
+		short, long = long, short
+	}
+	if short.kind == reordered && len(long.Path) > len(short.Path) {
+		return false
+	}
+	n := 0
+	for i, a := range short.Path {
+		b := long.Path[i]
+		if a.IsIndex() && b.IsIndex() {
+			x, y := short.element(n), long.element(n)
+			n++
+			if x != (element{}) && x.by == y.by {
+				if x.key != y.key {
+					return false
+				}
+				continue
+			}
+		}
+		if a != b {
+			return false
+		}
+	}
+	return true
+}
+
+// In returns the path of the field in another state of the object, in which elements
+// may stand elsewhere: to the list, for an element that is not there.
+func (c *Change) In(o Object) fieldpath.Path {
+	out := slices.Clone(c.Path)
+	n := 0
+	var at any = o
+	for i, step := range c.Path {
+		if !step.IsIndex() {
+			m, _ := at.(map[string]any)
+			at = m[step.Key()]
+			continue
+		}
+		list, _ := at.([]any)
+		index := step.Index()
+		if e := c.element(n); e != (element{}) {
+			keys := strings.Split(e.by, ",")
+			index = slices.IndexFunc(list, func(v any) bool {
+				key, ok := elementKey(v, keys)
+				return ok && key == e.key
+			})
+			if index < 0 {
+				return out[:i]
+			}
+		}
+		n++
+		out[i], at = fieldpath.Index(index), nil
+		if index < len(list) {
+			at = list[index]
+		}
+	}
+	return out
+}
+
+// element returns what the nth index of the path leads to.
+func (c *Change) element(n int) element {
+	if n >= len(c.elements) {
+		return element{}
+	}
+	return c.elements[n]
+}
 
 // Added reports whether the field was not there before.
 func (c Change) Added() bool { return c.kind == added }
@@ -34,8 +140,8 @@ func (c Change) Removed() bool { return c.kind == removed }
 // String says what changed: "spec.replicas: 2 -> 3", with values as JSON.
 func (c Change) String() string { return c.Path.String() + ": " + c.Values() }
 
-// Values says how the field changed: "2 -> 3", "added 3" or "removed 2", with
-// values as JSON.
+// Values says how the field changed: "2 -> 3", "added 3", "removed 2" or "order
+// ["a","b"] -> ["b","a"]", with values as JSON.
 func (c Change) Values() string {
 	text := func(v any) string {
 		data, err := json.Marshal(v)
@@ -49,6 +155,10 @@ func (c Change) Values() string {
 		return "added " + text(c.After)
 	case removed:
 		return "removed " + text(c.Before)
+	case reordered:
+		if was, now := c.Order(); was != nil {
+			return "order " + text(was) + " -> " + text(now)
+		}
 	}
 	return text(c.Before) + " -> " + text(c.After)
 }
@@ -57,7 +167,8 @@ func (c Change) Values() string {
 // or removed is one change. List elements that are maps are paired by the
 // field that Kubernetes merges them by (name, containerPort, mountPath, ...),
 // all others by equality. Paths count in the after list, for removed elements
-// in the before list. A list whose elements only changed places is one change.
+// in the before list. Elements that changed places are a change that is Moved, if a
+// field tells them apart; else the list is one change.
 // Values are shared with before and after.
 func Diff(before, after Object) []Change {
 	var d differ
@@ -67,12 +178,13 @@ func Diff(before, after Object) []Change {
 }
 
 type differ struct {
-	path    fieldpath.Path // reused
-	changes []Change
+	path     fieldpath.Path // reused
+	elements []element      // that the indexes of path lead to; reused
+	changes  []Change
 }
 
 func (d *differ) add(kind changeKind, before, after any) {
-	d.changes = append(d.changes, Change{Path: slices.Clone(d.path), Before: before, After: after, kind: kind})
+	d.changes = append(d.changes, Change{Path: slices.Clone(d.path), Before: before, After: after, kind: kind, elements: slices.Clone(d.elements)})
 }
 
 func (d *differ) at(s fieldpath.Step, f func()) {
@@ -126,65 +238,41 @@ func (d *differ) maps(before, after map[string]any) {
 }
 
 func (d *differ) lists(before, after []any) {
-	pairs := align(before, after)
+	pairs, keys := alignBy(before, after)
 	if !increasing(pairs) {
-		d.add(replaced, before, after)
-		return
+		if keys == nil {
+			d.add(replaced, before, after)
+			return
+		}
+		d.add(reordered, before, after)
 	}
-	d.paired(before, after, pairs)
-}
-
-// paired takes down how the elements of two lists differ.
-func (d *differ) paired(before, after []any, pairs []int) {
+	by := strings.Join(keys, ",")
+	at := func(i int, v any, f func()) {
+		e := element{}
+		if keys != nil {
+			e.by = by
+			e.key, _ = elementKey(v, keys)
+		}
+		d.elements = append(d.elements, e)
+		d.at(fieldpath.Index(i), f)
+		d.elements = d.elements[:len(d.elements)-1]
+	}
 	kept := make([]bool, len(before))
 	for j, i := range pairs {
-		d.at(fieldpath.Index(j), func() {
-			if i < 0 {
-				d.add(added, nil, after[j])
-			} else {
-				kept[i] = true
-				if !Equal(before[i], after[j]) {
-					d.values(before[i], after[j])
-				}
-			}
-		})
+		if i < 0 {
+			at(j, after[j], func() { d.add(added, nil, after[j]) })
+			continue
+		}
+		kept[i] = true
+		if !Equal(before[i], after[j]) {
+			at(j, after[j], func() { d.values(before[i], after[j]) })
+		}
 	}
 	for i, v := range before {
 		if !kept[i] {
-			d.at(fieldpath.Index(i), func() { d.add(removed, v, nil) })
+			at(i, v, func() { d.add(removed, v, nil) })
 		}
 	}
-}
-
-// Moved tells more of a list that Diff has as one change because its elements
-// changed places: the texts that tell elements apart, in the order of both lists,
-// and the changes within, with paths as those of Diff, but in the list. It reports
-// false when elements are not told apart by a field, or kept their order.
-func Moved(before, after []any) (was, now []string, changes []Change, ok bool) {
-	pairs := align(before, after)
-	if increasing(pairs) {
-		return nil, nil, nil, false
-	}
-	for _, keys := range mergeKeys {
-		if was, ok = elementKeys(before, keys); !ok {
-			continue
-		}
-		if now, ok = elementKeys(after, keys); !ok {
-			continue
-		}
-		for _, texts := range [][]string{was, now} {
-			for i, text := range texts {
-				// 80, TCP is 80/TCP, and one whose protocol is not written 80.
-				text = strings.ReplaceAll(strings.TrimSuffix("\x00"+text, "\x00"), "\x00\"", "\x00")
-				texts[i] = strings.ReplaceAll(strings.TrimSuffix(text[1:], "\x00null"), "\x00", "/")
-			}
-		}
-		var d differ
-		d.paired(before, after, pairs)
-		slices.SortStableFunc(d.changes, func(a, b Change) int { return fieldpath.Compare(a.Path, b.Path) })
-		return was, now, d.changes, true
-	}
-	return nil, nil, nil, false
 }
 
 // increasing reports whether the paired elements kept their order.

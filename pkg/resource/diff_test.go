@@ -91,25 +91,94 @@ func TestDiffOfMovedElements(t *testing.T) {
 		before, after []any
 		want          string
 	}{
-		{"moved", []any{named("a", "1"), named("b", "1")}, []any{named("b", "1"), named("a", "1")}, "[a b] [b a] []"},
-		{"moved and changed", []any{named("a", "1"), named("b", "1")}, []any{named("b", "2"), named("a", "1")}, `[a b] [b a] [[0].image: "1" -> "2"]`},
+		{"moved", []any{named("a", "1"), named("b", "1")}, []any{named("b", "1"), named("a", "1")}, `[list: order ["a","b"] -> ["b","a"]]`},
+		{"moved and changed", []any{named("a", "1"), named("b", "1")}, []any{named("b", "2"), named("a", "1")},
+			`[list: order ["a","b"] -> ["b","a"] list[0].image: "1" -> "2"]`},
 		{"moved, added and removed", []any{named("a", "1"), named("b", "1"), named("c", "1")}, []any{named("d", "1"), named("b", "1"), named("a", "1")},
-			`[a b c] [d b a] [[0]: added {"image":"1","name":"d"} [2]: removed {"image":"1","name":"c"}]`},
+			`[list: order ["a","b","c"] -> ["d","b","a"] list[0]: added {"image":"1","name":"d"} list[2]: removed {"image":"1","name":"c"}]`},
 		{"by two fields", []any{port(80, "protocol", "TCP"), port(80, "protocol", "UDP"), port(81)}, []any{port(81), port(80, "protocol", "TCP"), port(80, "protocol", "UDP")},
-			"[80/TCP 80/UDP 81] [81 80/TCP 80/UDP] []"},
-		{"in place", []any{named("a", "1"), named("b", "1")}, []any{named("a", "1"), named("b", "2")}, "no"},
-		{"without names", []any{"a", "b"}, []any{"b", "a"}, "no"},
-		{"empty", nil, nil, "no"},
+			`[list: order ["80/TCP","80/UDP","81"] -> ["81","80/TCP","80/UDP"]]`},
+		{"in place", []any{named("a", "1"), named("b", "1")}, []any{named("a", "1"), named("b", "2")}, `[list[1].image: "1" -> "2"]`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := "no"
-			if was, now, changes, ok := Moved(tt.before, tt.after); ok {
-				got = fmt.Sprint(was, now, changes)
-			}
-			if got != tt.want {
+			changes := Diff(Object{"list": tt.before}, Object{"list": tt.after})
+			if got := fmt.Sprint(changes); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
+			if moved := changes[0].Moved(); moved != strings.Contains(tt.want, "order") {
+				t.Errorf("moved %v", moved)
+			}
 		})
+	}
+	hidden := Diff(Object{"list": []any{named("a", "1"), named("b", "1")}}, Object{"list": []any{named("b", "1"), named("a", "1")}})[0]
+	hidden.Before, hidden.After = "(redacted)", "(redacted)"
+	if got, want := hidden.String(), `list: "(redacted)" -> "(redacted)"`; got != want {
+		t.Errorf("hidden: %s, want %s", got, want)
+	}
+}
+
+// Which changes are about one field shows in what they are about, not in where it
+// stood at the time.
+func TestTouches(t *testing.T) {
+	const (
+		first   = "spec: {c: [{name: web, image: w1}, {name: log, image: l1}], args: [a, b]}\n"
+		front   = "spec: {c: [{name: new}, {name: web, image: w1}, {name: log, image: l1}], args: [a, b]}\n"
+		changed = "spec: {c: [{name: web, image: w2}, {name: log, image: l1}], args: [a, b]}\n"
+		last    = "spec: {c: [{name: log, image: l1}, {name: new}, {name: web, image: w2}], args: [a, b]}\n"
+		ports   = "spec: {c: [{containerPort: 1, x: 1}, {containerPort: 2}]}\n"
+		ports2  = "spec: {c: [{containerPort: 1, x: 2}, {containerPort: 2}]}\n"
+		args    = "spec: {c: [{name: web, image: w1}, {name: log, image: l1}], args: [a, c]}\n"
+		gone    = "spec: {}\n"
+	)
+	for name, tt := range map[string]struct {
+		before, after string // of the one change that is asked about the others
+		path          string
+		was, is       string
+		want          string // the paths of those that it touches
+	}{
+		"moved since":                {first, changed, "spec.c[0].image", first, last, "spec.c[2].image"},
+		"another element there":      {first, front, "spec.c[0]", first, last, "spec.c[1]"},
+		"an order":                   {front, last, "spec.c", first, last, "spec.c"},
+		"above":                      {first, gone, "spec.c", first, last, "spec.c spec.c[1] spec.c[2].image"},
+		"told apart by other fields": {ports, ports2, "spec.c[0].x", first, changed, ""},
+		"by place":                   {first, args, "spec.args[1]", first, args, "spec.args[1]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			changes := Diff(value(t, tt.before).(map[string]any), value(t, tt.after).(map[string]any))
+			i := slices.IndexFunc(changes, func(c Change) bool { return c.Path.String() == tt.path })
+			if i < 0 {
+				t.Fatalf("no change of %s in %v", tt.path, changes)
+			}
+			var got []string
+			for _, c := range Diff(value(t, tt.was).(map[string]any), value(t, tt.is).(map[string]any)) {
+				if a, b := changes[i].Touches(&c), c.Touches(&changes[i]); a != b {
+					t.Errorf("%s: %v, the other way round %v", c.Path, a, b)
+				} else if a {
+					got = append(got, c.Path.String())
+				}
+			}
+			if got := strings.Join(got, " "); got != tt.want {
+				t.Errorf("touches %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// A change is found where its element stands in another state.
+func TestIn(t *testing.T) {
+	const written = "spec: {c: [{name: web, image: w1}, {name: log, image: l1}], args: [a, b]}\n"
+	for after, want := range map[string]string{
+		"spec: {c: [{name: new}, {name: log, image: l2}, {name: web, image: w2}], args: [a, c]}\n": "spec.args[1] spec.c spec.c spec.c[1].image spec.c[0].image",
+		"spec: {c: [{name: log, image: l1}], args: [a, b]}\n":                                      "spec.c[0]",
+	} {
+		o := value(t, written).(map[string]any)
+		var got []string
+		for _, c := range Diff(o, value(t, after).(map[string]any)) {
+			got = append(got, c.In(o).String())
+		}
+		if got := strings.Join(got, " "); got != want {
+			t.Errorf("%s: %s, want %s", after, got, want)
+		}
 	}
 }
 

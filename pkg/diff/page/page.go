@@ -152,7 +152,7 @@ func build(groups []changes.Group, before, after []*resource.Resource) document 
 				r.Generated = true
 				continue
 			}
-			path := d.Path.String()
+			path := d.Field()
 			f.Path = &path
 			f.Before, f.After = text(d.Before), text(d.After)
 		}
