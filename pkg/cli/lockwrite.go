@@ -128,6 +128,9 @@ func (l *locking) write() error {
 	case unused > 0:
 		summary += fmt.Sprintf("; %d not asked for (--prune removes them)", unused)
 	}
+	if len(l.asked) == 0 && !l.digests.pinAll {
+		summary += "; no policy asks for the digest of a tag in these manifests (--pin-all asks for all)"
+	}
 	fmt.Fprintln(l.err, summary)
 	return nil
 }
