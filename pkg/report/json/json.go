@@ -14,13 +14,14 @@ import (
 //
 //	{"results": [{"policy", "rule", "resource": {"apiVersion", "kind",
 //	"namespace", "name"}, "file", "line", "result", "message",
-//	"changes": [{"path", "before", "after"}],
+//	"changes": [{"path", "moved", "before", "after"}],
 //	"targets": [{"resource", "file", "line", "generated", "changes"}]}]}
 //
 // where policy is the name, or namespace/name, and result is pass, fail, warn,
 // error or skip. A notice about a policy has no resource; before is absent for
-// an added field, after for a removed one. Targets are the resources that a rule changed or generated because of
-// resource, its trigger.
+// an added field, after for a removed one; moved is true for a list of which only
+// the order changed. Targets are the resources that a rule changed or generated
+// because of resource, its trigger.
 var Format = report.Format{
 	Name:  "json",
 	Doc:   "one JSON object with a result for each rule and resource",
@@ -60,6 +61,7 @@ type identity struct {
 
 type change struct {
 	Path   string `json:"path"`
+	Moved  bool   `json:"moved,omitempty"`
 	Before any    `json:"before,omitempty"`
 	After  any    `json:"after,omitempty"`
 }
@@ -98,7 +100,7 @@ func identify(id resource.ID) *identity {
 func changes(list []resource.Change) []change {
 	var out []change
 	for _, c := range list {
-		out = append(out, change{c.Path.String(), c.Before, c.After})
+		out = append(out, change{c.Path.String(), c.Moved(), c.Before, c.After})
 	}
 	return out
 }
