@@ -2,6 +2,9 @@ package diff_test
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -9,6 +12,7 @@ import (
 
 	"github.com/oneloop-dev/oneloop/pkg/diff"
 	"github.com/oneloop-dev/oneloop/pkg/fieldpath"
+	"github.com/oneloop-dev/oneloop/pkg/jsonvalue"
 	"github.com/oneloop-dev/oneloop/pkg/pipeline"
 	"github.com/oneloop-dev/oneloop/pkg/policy"
 	"github.com/oneloop-dev/oneloop/pkg/report"
@@ -138,4 +142,103 @@ func TestRecorder(t *testing.T) {
 			t.Errorf("later %v: %d differences (-compared +recorded):\n%s", later, len(got), d)
 		}
 	}
+}
+
+// Whatever rules do to lists after one another, each difference has the rule that
+// did it: every rule marks what it writes with its number.
+func TestEachDifferenceHasItsRule(t *testing.T) {
+	number := regexp.MustCompile(`#\d+`)
+	moved, found := 0, 0
+	for seed := range uint64(2000) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		object := resource.Object{
+			"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "web"},
+			"spec": map[string]any{"containers": []any{
+				map[string]any{"name": "a", "image": "a", "args": []any{"x", "y"}},
+				map[string]any{"name": "b", "image": "b"},
+				map[string]any{"name": "c", "image": "c"},
+			}},
+		}
+		manifest, err := resource.New(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := pipeline.Output{}
+		for rule := range 1 + r.IntN(5) {
+			next := jsonvalue.Clone(object).(map[string]any)
+			spec := next["spec"].(map[string]any)
+			rewrite(r, spec, fmt.Sprintf("#%d", rule+1))
+			out.Entries = append(out.Entries, report.Entry{
+				Policy:   policy.Ref{ID: resource.ID{Name: "p"}},
+				Rule:     fmt.Sprintf("#%d", rule+1),
+				Resource: manifest.ID(), Outcome: policy.Mutated, Changes: resource.Diff(object, next),
+			})
+			object = next
+		}
+		after, err := resource.New(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.Resources = []*resource.Resource{after}
+		manifests := []*resource.Resource{manifest}
+		differences, err := diff.Runs(manifests, pipeline.Output{Resources: manifests}, out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range differences {
+			found++
+			if d.Moved {
+				moved++
+			}
+			if d.After.Rule == "" {
+				t.Fatalf("seed %d: %s: no rule\n%v", seed, d.Field(), out.Entries)
+			}
+			marks := number.FindAllString(d.After.Text(), -1)
+			if d.Moved || d.After.Absent || len(marks) == 0 {
+				continue
+			}
+			// What was taken out of a container leaves no mark in it.
+			_, scalar := d.After.Value.(string)
+			if last := slices.Max(marks); d.After.Rule < last || scalar && d.After.Rule != last {
+				t.Fatalf("seed %d: %s is %s by %s\n%v", seed, d.Field(), d.After.Text(), d.After.Rule, out.Entries)
+			}
+
+		}
+	}
+	if found < 2000 || moved < 200 {
+		t.Errorf("%d differences, %d of them of order", found, moved)
+	}
+}
+
+// rewrite changes the containers of a Pod in one of the ways that policies do.
+func rewrite(r *rand.Rand, spec map[string]any, mark string) {
+	containers := spec["containers"].([]any)
+	fresh := map[string]any{"name": "new" + mark, "image": mark}
+	some := func() map[string]any { return containers[r.IntN(len(containers))].(map[string]any) }
+	switch r.IntN(7) {
+	case 0:
+		containers = slices.Insert(containers, r.IntN(len(containers)+1), any(fresh))
+	case 1:
+		if len(containers) > 1 {
+			i := r.IntN(len(containers))
+			containers = slices.Delete(containers, i, i+1)
+		}
+	case 2:
+		r.Shuffle(len(containers), func(i, j int) { containers[i], containers[j] = containers[j], containers[i] })
+		some()["image"] = mark
+	case 3:
+		some()["image"] = mark
+	case 4:
+		some()["imagePullPolicy"] = mark
+	case 5:
+		c := some()
+		args, _ := c["args"].([]any)
+		c["args"] = slices.Insert(args, r.IntN(len(args)+1), any("--arg"+mark))
+	default:
+		c := some()
+		if args, _ := c["args"].([]any); len(args) > 0 {
+			args[r.IntN(len(args))] = mark
+		}
+	}
+	spec["containers"] = containers
 }

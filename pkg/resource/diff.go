@@ -27,9 +27,12 @@ const (
 	reordered
 )
 
-// An element is known by fields of its own, wherever it stands in its list; the
-// zero element only by its place.
+// An element is known by fields of its own, or a scalar by its value, wherever it
+// stands in its list; the zero element only by its place.
 type element struct{ by, key string }
+
+// byValue is what scalars are known by.
+const byValue = "="
 
 // Moved reports whether the change is only in which order the elements of a list
 // stand. Their own changes, and elements that were added or removed, have Changes
@@ -104,7 +107,7 @@ func (c *Change) In(o Object) fieldpath.Path {
 		}
 		list, _ := at.([]any)
 		index := step.Index()
-		if e := c.element(n); e != (element{}) {
+		if e := c.element(n); e.by != "" && e.by != byValue {
 			keys := strings.Split(e.by, ",")
 			index = slices.IndexFunc(list, func(v any) bool {
 				key, ok := elementKey(v, keys)
@@ -249,9 +252,15 @@ func (d *differ) lists(before, after []any) {
 	by := strings.Join(keys, ",")
 	at := func(i int, v any, f func()) {
 		e := element{}
-		if keys != nil {
-			e.by = by
-			e.key, _ = elementKey(v, keys)
+		switch v := v.(type) {
+		case map[string]any:
+			if keys != nil {
+				e.by = by
+				e.key, _ = elementKey(v, keys)
+			}
+		case []any:
+		default:
+			e = element{byValue, fmt.Sprintf("%T %v", v, v)}
 		}
 		d.elements = append(d.elements, e)
 		d.at(fieldpath.Index(i), f)

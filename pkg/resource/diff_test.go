@@ -141,6 +141,7 @@ func TestTouches(t *testing.T) {
 		"an order":                   {front, last, "spec.c", first, last, "spec.c"},
 		"above":                      {first, gone, "spec.c", first, last, "spec.c spec.c[1] spec.c[2].image"},
 		"told apart by other fields": {ports, ports2, "spec.c[0].x", first, changed, ""},
+		"by value":                   {"spec: {args: [a]}\n", "spec: {args: [a, b]}\n", "spec.args[1]", "spec: {args: [a]}\n", "spec: {args: [c, a, b, d]}\n", "spec.args[2]"},
 		"by place":                   {first, args, "spec.args[1]", first, args, "spec.args[1]"},
 	} {
 		t.Run(name, func(t *testing.T) {
