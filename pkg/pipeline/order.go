@@ -555,14 +555,16 @@ func (o *orders) compare(ctx context.Context, first, second []move, policies [2]
 	for _, c := range redact(resource.Diff(a.object, b.object), read, o.in.ID.Kind) {
 		clash := base
 		clash.path = c.Path
-		if line := o.resource.Line(c.Path); line > 0 {
+		if line := o.resource.Line(c.In(o.in.Requested)); line > 0 {
 			clash.at.Line = line
 		}
 		clash.texts = [2]string{value(c.Before, c.Added()), value(c.After, c.Removed())}
-		for _, t := range touched {
-			n := min(len(t.path), len(c.Path))
-			if i := slices.IndexFunc(policies[:], func(p policy.Ref) bool { return p.ID == t.policy }); i >= 0 &&
-				fieldpath.Compare(t.path[:n], c.Path[:n]) == 0 {
+		if was, now := c.Order(); was != nil {
+			clash.texts = [2]string{value(was, false), value(now, false)}
+		}
+		for j := range touched {
+			t := &touched[j]
+			if i := slices.IndexFunc(policies[:], func(p policy.Ref) bool { return p.ID == t.policy }); i >= 0 && t.Touches(&c) {
 				clash.rules[i] = t.rule
 			}
 		}
@@ -577,11 +579,11 @@ func (o *orders) compare(ctx context.Context, first, second []move, policies [2]
 	return out, nil
 }
 
-// A touch is a field that a rule changed.
+// A touch is what a rule changed.
 type touch struct {
+	resource.Change
 	policy resource.ID
 	rule   string
-	path   fieldpath.Path
 }
 
 // touches lists what was changed on the way to s.
@@ -598,7 +600,7 @@ func (o *orders) touches(ctx context.Context, s *state) ([]touch, error) {
 				continue
 			}
 			for _, c := range resource.Diff(before.object, r.Object) {
-				out = append(out, touch{r.Of(m.Policy()).ID, r.Rule, c.Path})
+				out = append(out, touch{c, r.Of(m.Policy()).ID, r.Rule})
 			}
 			before = &state{object: r.Object}
 		}
