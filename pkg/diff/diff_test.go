@@ -215,7 +215,7 @@ func rewrite(r *rand.Rand, spec map[string]any, mark string) {
 	containers := spec["containers"].([]any)
 	fresh := map[string]any{"name": "new" + mark, "image": mark}
 	some := func() map[string]any { return containers[r.IntN(len(containers))].(map[string]any) }
-	switch r.IntN(7) {
+	switch r.IntN(8) {
 	case 0:
 		containers = slices.Insert(containers, r.IntN(len(containers)+1), any(fresh))
 	case 1:
@@ -230,6 +230,8 @@ func rewrite(r *rand.Rand, spec map[string]any, mark string) {
 		some()["image"] = mark
 	case 4:
 		some()["imagePullPolicy"] = mark
+	case 6:
+		some()["name"] = "renamed" + mark
 	case 5:
 		c := some()
 		args, _ := c["args"].([]any)

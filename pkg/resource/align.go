@@ -19,8 +19,9 @@ var mergeKeys = [][]string{
 
 // align pairs the elements of two versions of a list: for each element of
 // after it returns the index of the same element in before, -1 for a new one.
-// Elements that are maps pair by a merge key; all others by equality, and what
-// then remains between two pairs by position.
+// Elements that are maps pair by a merge key, or where they stand if only that
+// changed; all others by equality, and what then remains between two pairs by
+// position.
 func align(before, after []any) []int {
 	pairs, _ := alignBy(before, after)
 	return pairs
@@ -54,10 +55,60 @@ func alignBy(before, after []any) (pairs []int, keys []string) {
 				pairs[i] = j
 			}
 		}
+		alignRenamed(before, after, pairs, keys)
 		return pairs, keys
 	}
 	alignEqual(before, after, pairs)
 	return pairs, nil
+}
+
+// alignRenamed pairs what stands between the same two elements as before, and is the
+// same but for its merge key.
+func alignRenamed(before, after []any, pairs []int, keys []string) {
+	if !slices.Contains(pairs, -1) || !increasing(pairs) {
+		return
+	}
+	kept := make([]bool, len(before))
+	for _, i := range pairs {
+		if i >= 0 {
+			kept[i] = true
+		}
+	}
+	last := -1
+	for j := range pairs {
+		for i := last + 1; pairs[j] < 0 && i < len(before) && !kept[i]; i++ {
+			if renamed(before[i], after[j], keys) {
+				pairs[j] = i
+			}
+		}
+		if pairs[j] >= 0 {
+			last = pairs[j]
+		}
+	}
+}
+
+// renamed reports whether two elements have the same fields, and the same values
+// but for the merge key, which must not be all that they have.
+func renamed(before, after any, keys []string) bool {
+	b, _ := before.(map[string]any)
+	a, _ := after.(map[string]any)
+	if len(b) != len(a) {
+		return false
+	}
+	more := false
+	for k, v := range b {
+		w, ok := a[k]
+		switch {
+		case !ok:
+			return false
+		case slices.Contains(keys, k):
+		case !Equal(v, w):
+			return false
+		default:
+			more = true
+		}
+	}
+	return more
 }
 
 // fewNames is how many names are compared each with each: it takes less time

@@ -28,8 +28,14 @@ const (
 )
 
 // An element is known by fields of its own, or a scalar by its value, wherever it
-// stands in its list; the zero element only by its place.
-type element struct{ by, key string }
+// stands in its list; the zero element only by its place. was is the key before, if
+// it changed.
+type element struct{ by, key, was string }
+
+// same reports whether x and y are one element of a list, at one time.
+func (x element) same(y element) bool {
+	return x.key == y.key || x.was != "" && (x.was == y.key || x.was == y.was) || y.was != "" && y.was == x.key
+}
 
 // byValue is what scalars are known by.
 const byValue = "="
@@ -80,7 +86,7 @@ func (c *Change) Touches(other *Change) bool {
 			x, y := short.element(n), long.element(n)
 			n++
 			if x != (element{}) && x.by == y.by {
-				if x.key != y.key {
+				if !x.same(y) {
 					return false
 				}
 				continue
@@ -111,7 +117,7 @@ func (c *Change) In(o Object) fieldpath.Path {
 			keys := strings.Split(e.by, ",")
 			index = slices.IndexFunc(list, func(v any) bool {
 				key, ok := elementKey(v, keys)
-				return ok && key == e.key
+				return ok && (key == e.key || key == e.was)
 			})
 			if index < 0 {
 				return out[:i]
@@ -168,8 +174,8 @@ func (c Change) Values() string {
 
 // Diff lists the fields that differ, in path order. A subtree that was added
 // or removed is one change. List elements that are maps are paired by the
-// field that Kubernetes merges them by (name, containerPort, mountPath, ...),
-// all others by equality. Paths count in the after list, for removed elements
+// field that Kubernetes merges them by (name, containerPort, mountPath, ...), or by
+// their place if only that field changed, all others by equality. Paths count in the after list, for removed elements
 // in the before list. Elements that changed places are a change that is Moved, if a
 // field tells them apart; else the list is one change.
 // Values are shared with before and after.
@@ -250,17 +256,20 @@ func (d *differ) lists(before, after []any) {
 		d.add(reordered, before, after)
 	}
 	by := strings.Join(keys, ",")
-	at := func(i int, v any, f func()) {
+	at := func(i int, was, v any, f func()) {
 		e := element{}
 		switch v := v.(type) {
 		case map[string]any:
 			if keys != nil {
 				e.by = by
 				e.key, _ = elementKey(v, keys)
+				if key, _ := elementKey(was, keys); key != e.key {
+					e.was = key
+				}
 			}
 		case []any:
 		default:
-			e = element{byValue, fmt.Sprintf("%T %v", v, v)}
+			e = element{by: byValue, key: fmt.Sprintf("%T %v", v, v)}
 		}
 		d.elements = append(d.elements, e)
 		d.at(fieldpath.Index(i), f)
@@ -269,17 +278,17 @@ func (d *differ) lists(before, after []any) {
 	kept := make([]bool, len(before))
 	for j, i := range pairs {
 		if i < 0 {
-			at(j, after[j], func() { d.add(added, nil, after[j]) })
+			at(j, nil, after[j], func() { d.add(added, nil, after[j]) })
 			continue
 		}
 		kept[i] = true
 		if !Equal(before[i], after[j]) {
-			at(j, after[j], func() { d.values(before[i], after[j]) })
+			at(j, before[i], after[j], func() { d.values(before[i], after[j]) })
 		}
 	}
 	for i, v := range before {
 		if !kept[i] {
-			at(i, v, func() { d.add(removed, v, nil) })
+			at(i, nil, v, func() { d.add(removed, v, nil) })
 		}
 	}
 }

@@ -22,6 +22,11 @@ func TestDiff(t *testing.T) {
 		{"another kind of value", "a: [1]\n", "a: {b: 1}\n", "a: [1] -> map[b:1]"},
 		{"by name", "c: [{name: a, i: 1}, {name: b, i: 1}]\n", "c: [{name: s}, {name: a, i: 2}, {name: b, i: 1}]\n", "c[0]: added map[name:s]\nc[1].i: 1 -> 2"},
 		{"by name, one removed", "c: [{name: a}, {name: b, i: 1}]\n", "c: [{name: b, i: 2}]\n", "c[0]: removed map[name:a]\nc[0].i: 1 -> 2"},
+		{"renamed", "r: [{host: a, http: {x: 1}}, {host: b}]\n", "r: [{host: a.org, http: {x: 1}}, {host: b}]\n", "r[0].host: a -> a.org"},
+		{"renamed behind a new one", "c: [{name: a, i: 1}, {name: b, i: 2}]\n", "c: [{name: new, i: 3}, {name: a2, i: 1}, {name: b, i: 2}]\n", "c[0]: added map[i:3 name:new]\nc[1].name: a -> a2"},
+		{"renamed and more", "c: [{name: a, i: 1}]\n", "c: [{name: b, i: 2}]\n", "c[0]: added map[i:2 name:b]\nc[0]: removed map[i:1 name:a]"},
+		{"nothing but a name", "c: [{name: a}]\n", "c: [{name: b}]\n", "c[0]: added map[name:b]\nc[0]: removed map[name:a]"},
+		{"renamed elsewhere", "c: [{name: a, i: 1}, {name: b, i: 2}]\n", "c: [{name: b, i: 2}, {name: a2, i: 1}]\n", "c[0]: removed map[i:1 name:a]\nc[1]: added map[i:1 name:a2]"},
 		{"by port and protocol", "p: [{port: 1, protocol: TCP}, {port: 1, protocol: UDP}]\n", "p: [{port: 1, protocol: UDP, x: 1}]\n", "p[0]: removed map[port:1 protocol:TCP]\np[0].x: added 1"},
 		{"by mount path", "m: [{mountPath: /a, name: v}, {mountPath: /b, name: v}]\n", "m: [{mountPath: /a, name: v}, {mountPath: /b, name: w}]\n", "m[1].name: v -> w"},
 		{"by equality", "a: [x, v, z]\n", "a: [x, w, v, z]\n", "a[1]: added w"},
@@ -129,6 +134,9 @@ func TestTouches(t *testing.T) {
 		ports2  = "spec: {c: [{containerPort: 1, x: 2}, {containerPort: 2}]}\n"
 		args    = "spec: {c: [{name: web, image: w1}, {name: log, image: l1}], args: [a, c]}\n"
 		gone    = "spec: {}\n"
+		renamed = "spec: {c: [{name: site, image: w1}, {name: log, image: l1}], args: [a, b]}\n"
+		other   = "spec: {c: [{name: site, image: w2}, {name: log, image: l1}], args: [a, b]}\n"
+		again   = "spec: {c: [{name: new}, {name: page, image: w1}, {name: log, image: l1}], args: [a, b]}\n"
 	)
 	for name, tt := range map[string]struct {
 		before, after string // of the one change that is asked about the others
@@ -142,6 +150,9 @@ func TestTouches(t *testing.T) {
 		"above":                      {first, gone, "spec.c", first, last, "spec.c spec.c[1] spec.c[2].image"},
 		"told apart by other fields": {ports, ports2, "spec.c[0].x", first, changed, ""},
 		"by value":                   {"spec: {args: [a]}\n", "spec: {args: [a, b]}\n", "spec.args[1]", "spec: {args: [a]}\n", "spec: {args: [c, a, b, d]}\n", "spec.args[2]"},
+		"renamed":                    {first, renamed, "spec.c[0].name", first, again, "spec.c[1].name"},
+		"renamed later":              {first, changed, "spec.c[0].image", first, other, "spec.c[0]"},
+		"renamed before":             {renamed, other, "spec.c[0].image", first, other, "spec.c[0]"},
 		"by place":                   {first, args, "spec.args[1]", first, args, "spec.args[1]"},
 	} {
 		t.Run(name, func(t *testing.T) {
