@@ -65,7 +65,7 @@ func alignBy(before, after []any) (pairs []int, keys []string) {
 // alignRenamed pairs what stands between the same two elements as before, and is the
 // same but for its merge key.
 func alignRenamed(before, after []any, pairs []int, keys []string) {
-	if !slices.Contains(pairs, -1) || !increasing(pairs) {
+	if len(before)*len(after) > maxCells || !slices.Contains(pairs, -1) || !increasing(pairs) {
 		return
 	}
 	kept := make([]bool, len(before))
@@ -179,7 +179,8 @@ func elementKey(e any, keys []string) (string, bool) {
 	return k, true
 }
 
-// maxCells bounds the table of alignEqual; longer lists align by position.
+// maxCells bounds how many elements are compared each with each. Longer lists align
+// by position, or by their merge key alone.
 const maxCells = 1 << 20
 
 func alignEqual(before, after []any, pairs []int) {
