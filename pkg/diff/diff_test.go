@@ -230,12 +230,12 @@ func rewrite(r *rand.Rand, spec map[string]any, mark string) {
 		some()["image"] = mark
 	case 4:
 		some()["imagePullPolicy"] = mark
-	case 6:
-		some()["name"] = "renamed" + mark
 	case 5:
 		c := some()
 		args, _ := c["args"].([]any)
 		c["args"] = slices.Insert(args, r.IntN(len(args)+1), any("--arg"+mark))
+	case 6:
+		some()["name"] = "renamed" + mark
 	default:
 		c := some()
 		if args, _ := c["args"].([]any); len(args) > 0 {

@@ -174,10 +174,11 @@ func (c Change) Values() string {
 
 // Diff lists the fields that differ, in path order. A subtree that was added
 // or removed is one change. List elements that are maps are paired by the
-// field that Kubernetes merges them by (name, containerPort, mountPath, ...), or by
-// their place if only that field changed, all others by equality. Paths count in the after list, for removed elements
-// in the before list. Elements that changed places are a change that is Moved, if a
-// field tells them apart; else the list is one change.
+// field that Kubernetes merges them by (name, containerPort, mountPath, ...), or
+// by their place if only that field changed, all others by equality. Paths count
+// in the after list, for removed elements in the before list. Elements that
+// changed places are a change that is Moved, if a field tells them apart; else
+// the list is one change.
 // Values are shared with before and after.
 func Diff(before, after Object) []Change {
 	var d differ
