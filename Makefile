@@ -9,7 +9,10 @@ CERTS   ?= /etc/ssl/certs/ca-certificates.crt
 # Two builds of one commit give the same bytes.
 GOBUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false
 LDFLAGS = -s -w -buildid= -X github.com/oneloop-dev/oneloop/pkg/cli.Version=$(VERSION)
-RACED   = admission_render|compare|diff|function_lock|function_results|gatekeeper_render|generatingpolicy_expression|imagevalidatingpolicy_digest|mutatingpolicy_existing|render_generate|render_targets|test_suite|verify_order
+RACED   = admission_render compare diff function_lock function_results gatekeeper_render generatingpolicy_expression \
+          imagevalidatingpolicy_digest mutatingpolicy_existing render_generate render_targets test_suite verify_order
+empty   =
+space   = $(empty) $(empty)
 TALLY   = go run ./tests/tools/tally
 
 .PHONY: build test race e2e differential conformance bench lint generate man screenshots demo image release clean
@@ -21,9 +24,9 @@ test:
 
 # Scripts take ten times as long with it: those of the ways through the program in
 # which goroutines meet are enough.
-race:
+race: $(RACED:%=tests/script/%.txtar)
 	CGO_ENABLED=1 $(TALLY) -race ./pkg/...
-	CGO_ENABLED=1 $(TALLY) -race -run 'TestScript/($(RACED))$$|TestAction' ./tests
+	CGO_ENABLED=1 $(TALLY) -race -run 'TestScript/($(subst $(space),|,$(strip $(RACED))))$$|TestAction' ./tests
 
 demo: build bin/kustomize
 	@examples/demo.sh
